@@ -1,0 +1,47 @@
+# make quickstart: install and run the main job.  make check: what CI runs.  make bench: the benchmarks.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RETKD_DATA ?= ../shared/data
+export RETKD_DATA
+
+.PHONY: quickstart check format lint types test nightly bench clean
+
+$(VENV)/quickstart: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt torch -e '.[quickstart]'
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt torch -e '.[dev]'
+	touch $@
+
+quickstart: $(VENV)/quickstart
+	$(BIN)/retkd run pipelines/quickstart.yaml
+
+check: lint types test
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev
+	$(BIN)/mypy retkd
+
+test: $(VENV)/dev
+	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+nightly: $(VENV)/dev
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m nightly
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/nightly.py
+
+bench: $(VENV)/dev
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Retrieval distillation: mine, score, select, train, index, evaluate, export, report."""

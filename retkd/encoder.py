@@ -1,0 +1,90 @@
+"""A sentence-transformers encoder, run in batches by tokens: texts in, float32 vectors out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from retkd.batching import pad_values, padded, token_batches
+from retkd.errors import ModelError
+
+Side = Literal["query", "document"]
+
+
+class Encoder:
+    """Wraps a loaded :class:`SentenceTransformer`; the same vectors as its ``encode_query`` and ``encode_document``."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> "Encoder":
+        """Load a sentence-transformers folder. Raises :class:`ModelError` when it is none."""
+        from sentence_transformers import SentenceTransformer
+
+        if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
+            raise ModelError(
+                "this folder holds no encoder",
+                where=path,
+                allowed="a folder with modules.json (sentence-transformers) or config.json (transformers)",
+                next_step="name the folder that save_pretrained wrote",
+            )
+        return cls(SentenceTransformer(str(path), device=device).eval())
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return int(self.model.get_embedding_dimension())
+
+    def prompt(self, side: Side) -> str:
+        """The text put before a query or a document; empty when the model has none."""
+        return (self.model.prompts or {}).get(side) or ""
+
+    def tokenize(self, texts: Sequence[str], side: Side) -> dict[str, list[list[int]]]:
+        """Ragged token columns of the texts, prompt included, cut at the model's maximum length."""
+        prompt = self.prompt(side)
+        encoded = self.model.tokenizer(
+            [prompt + text for text in texts], truncation=True, max_length=self.model.max_seq_length, padding=False
+        )
+        return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}
+
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
+        """Vectors ``[text, dim]`` in float32, in the order of ``texts``."""
+        import torch
+
+        if not len(texts):
+            return np.zeros((0, self.dim), dtype=np.float32)
+        if not self.reads_tokens:
+            encode = self.model.encode_query if side == "query" else self.model.encode_document
+            return np.asarray(encode(list(texts), convert_to_numpy=True, show_progress_bar=False), dtype=np.float32)
+        columns = self.tokenize(texts, side)
+        lengths = [len(row) for row in columns["input_ids"]]
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for batch in token_batches(lengths, tokens_per_batch):
+                rows = {name: [column[i] for i in batch] for name, column in columns.items()}
+                vectors[batch] = self.forward(rows, side).float().cpu().numpy()
+        return vectors
+
+    def forward(self, columns: dict[str, list[list[int]]], side: Side) -> Any:
+        """The ``[text, dim]`` tensor of already tokenised texts, on the model's device, with gradient if it is on."""
+        return self.model(self.features(columns, side))["sentence_embedding"]
+
+    def features(self, columns: dict[str, list[list[int]]], side: Side) -> dict[str, Any]:
+        """What the model's first module reads: padded tensors on its device."""
+        features = {n: t.to(self.model.device) for n, t in padded(columns, pad_values(self.model.tokenizer)).items()}
+        if self.prompt(side) and not self._pools_prompt:
+            features["prompt_length"] = self.model._get_prompt_length(self.prompt(side))
+        return features
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the first module is a transformer over padded tokens (not a static embedding, not an image tower)."""
+        from sentence_transformers.base.modules import Transformer
+
+        return isinstance(self.model[0], Transformer) and self.model.tokenizer is not None
+
+    @property
+    def _pools_prompt(self) -> bool:
+        return all(getattr(module, "include_prompt", True) for module in self.model)

@@ -1,0 +1,78 @@
+"""Candidate lists as training examples: rows of the table joined with texts by id."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from retkd import candidates as table
+from retkd.batch import Example
+from retkd.collections.base import Collection
+from retkd.errors import DataError
+
+
+class CandidateLists(Sequence[Example]):
+    """One example per query of a table. Texts are fetched from the collection when an example is asked for."""
+
+    def __init__(self, rows: pa.Table, collection: Collection, split: str, teachers: Sequence[str]) -> None:
+        self.collection = collection
+        self.teachers = tuple(teachers)
+        self.groups = list(table.groups(rows))
+        self.doc_ids = rows["doc_id"].to_numpy(zero_copy_only=False)
+        self.relevance = rows["relevance"].fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        self.scores = {name: _complete(rows, name) for name in self.teachers}
+        self.queries = {query.query_id: query.text for query in collection.queries(split)}
+        self.qrels = collection.qrels(split)
+        unknown = [query_id for query_id, _, _ in self.groups if query_id not in self.queries]
+        if unknown:
+            raise DataError(
+                "the candidates table names queries that the collection does not have",
+                where=f"split {split}",
+                seen=f"{len(unknown)}, such as {unknown[0]!r}",
+                next_step="run the mine stage again on this collection",
+            )
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, position: Any) -> Example:
+        query_id, start, stop = self.groups[position]
+        doc_ids = tuple(self.doc_ids[start:stop])
+        judged = self.qrels.get(query_id, {})
+        return Example(
+            query_id=query_id,
+            query=self.queries[query_id],
+            doc_ids=doc_ids,
+            documents=tuple(d.full_text for d in self.collection.documents_by_id(doc_ids)),
+            relevance=tuple(int(r) for r in self.relevance[start:stop]),
+            teachers={name: tuple(float(s) for s in scores[start:stop]) for name, scores in self.scores.items()},
+            all_positives=frozenset(doc_id for doc_id, grade in judged.items() if grade > 0),
+        )
+
+
+def _complete(rows: pa.Table, name: str) -> np.ndarray:
+    column = rows[table.TEACHER + name]
+    if column.null_count:
+        row = rows.filter(column.is_null()).slice(0, 1).to_pylist()[0]
+        raise DataError(
+            f"{column.null_count:,} training rows have no score of teacher {name!r}",
+            where=f"query_id {row['query_id']!r}, doc_id {row['doc_id']!r}",
+            allowed="a score on every row: a teacher loss never sees a pair that the teacher has not",
+            next_step=f"score deeper, or let the select stage drop them with `teacher: {name}`",
+        )
+    return column.to_numpy()
+
+
+def require_lists(rows: pa.Table, reader: str) -> None:
+    """Raise :class:`DataError` when a query has a single candidate: a list loss has no gradient there."""
+    single = [query_id for query_id, start, stop in table.groups(rows) if stop - start < 2]
+    if single:
+        raise DataError(
+            f"{len(single):,} of the candidate lists have length one",
+            where=f"query_id {single[0]!r}",
+            seen="one candidate",
+            allowed="two or more",
+            consequence=f"{reader} compares candidates of one query: with one candidate its gradient is zero",
+            next_step="mine deeper, filter less, or drop these queries in the select stage",
+        )

@@ -1,0 +1,116 @@
+"""Stages that a recipe implies: its controls, its transfer collections, what its report reads.
+
+`controls: [bm25, zero_shot, contrastive, teacher]` in an evaluate stage is shorthand. It becomes ordinary stages and
+systems, which the plan prints, `--set` reaches and a reader can write out by hand:
+
+* bm25: a mine stage by BM25 over the evaluated splits;
+* zero_shot: the student's train stage with no steps, and its index;
+* contrastive: the system `control`, the same train stage with InfoNCE alone, and its index;
+* teacher: the candidates of the score stage ranked by the teacher that the student learns from.
+
+Each entry of `transfer` gets copies of the stages that the evaluation reads, with that collection, the models kept.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from retkd.parts import ModelInput
+from retkd.references import inputs_of, references
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+CONTROLS = ("bm25", "zero_shot", "contrastive", "teacher")
+TRAINING = {"teach", "train", "select"}
+
+
+def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
+    """The raw recipe with implied stages written out. ``typed`` is the same recipe, validated."""
+    whole = copy.deepcopy(dict(raw))
+    stages: dict[str, Any] = whole["stages"]
+    evaluations = [name for name, config in typed.stages.items() if config.kind == "evaluate"]
+    for name in evaluations:
+        _add_controls(stages, typed, name)
+    whole["stages"] = stages = _reports_last(stages)
+    for collection in typed.transfer:
+        for name in evaluations:
+            _add_transfer(stages, typed, whole, name, collection)
+    whole["stages"] = stages = _reports_last(stages)
+    for name, stage in stages.items():
+        if stage["kind"] == "report" and not stage.get("reads"):
+            stage["reads"] = [other for other in stages if stages[other]["kind"] != "report"]
+    return whole
+
+
+def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
+    evaluation, config = stages[name], typed.stages[name]
+    systems: dict[str, Any] = dict(evaluation.get("systems") or {})
+    student = systems.get("student")
+    for control in evaluation.pop("controls", None) or []:
+        if control == "bm25" and "bm25" not in systems:
+            stages.setdefault("bm25", _bm25(config))
+            systems["bm25"] = {"kind": "candidates", "candidates": "bm25"}
+        elif control == "teacher" and "teacher" not in systems:
+            systems["teacher"] = {"kind": "rerank", **evaluation["teacher_scores"]}
+        elif control in ("zero_shot", "contrastive") and student:
+            system = "control" if control == "contrastive" else control
+            if system not in systems:
+                change = _contrastive if control == "contrastive" else _untrained
+                stages.setdefault(
+                    system, change(copy.deepcopy(stages[student["model"]]), typed.stages[student["model"]])
+                )
+                stages.setdefault(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": system})
+                systems[system] = {"kind": "dense", "model": system, "index": f"{system}_index"}
+    if systems:
+        evaluation["systems"] = systems
+
+
+def _bm25(evaluation: Any) -> dict[str, Any]:
+    splits = evaluation.splits
+    return {"kind": "mine", "splits": splits, "miner": {"kind": "bm25", "depth": evaluation.depth}}
+
+
+def _untrained(train: dict[str, Any], config: Any) -> dict[str, Any]:
+    return {**train, "steps": 0}
+
+
+def _contrastive(train: dict[str, Any], config: Any) -> dict[str, Any]:
+    """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher."""
+    own = [term for term in train["objective"] if term["kind"] == "infonce"]
+    return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}
+
+
+def _add_transfer(
+    stages: dict[str, Any], typed: "Recipe", whole: dict[str, Any], evaluation: str, collection: str
+) -> None:
+    everything = type(typed).model_validate({**whole, "stages": stages}).stages
+    copied: dict[str, str] = {}
+    _copy_names(everything, evaluation, collection, copied)
+    for name, new in copied.items():
+        stage = copy.deepcopy(stages[name])
+        for path, marker, value in references(everything, name):
+            if value in copied and not isinstance(marker, ModelInput):
+                _put(stage, path, copied[value])
+        stage["collection"] = collection
+        if "splits" in stage or stage["kind"] in ("mine", "evaluate"):
+            stage["splits"] = "evaluation"
+        stages[new] = stage
+
+
+def _copy_names(stages: dict[str, Any], name: str, collection: str, copied: dict[str, str]) -> None:
+    if stages[name].kind in TRAINING or name in copied:
+        return
+    copied[name] = f"{name}.{collection}"
+    for other in inputs_of(stages, name):
+        _copy_names(stages, other, collection, copied)
+
+
+def _put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+
+
+def _reports_last(stages: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(stages.items(), key=lambda item: item[1]["kind"] == "report"))

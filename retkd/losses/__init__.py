@@ -1,0 +1,1 @@
+"""Losses: pure functions of tensors. No model, no device, no randomness, no logging."""

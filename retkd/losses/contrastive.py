@@ -1,0 +1,23 @@
+"""Contrastive losses against the documents of the batch."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def infonce(
+    scores: Float[Tensor, "query doc"],
+    target: Bool[Tensor, "query doc"],
+    positive: Bool[Tensor, "query doc"],
+    *,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Mean over (query, target) of the cross-entropy of that document against all non-positive documents, in nats.
+
+    ``target`` marks the positives to be learned, ``positive`` every document known to be relevant: none of these is
+    ever a negative, also when another query brought it. Without targets the loss is 0. van den Oord et al. 2018, eq. 4.
+    """
+    logits = scores / temperature
+    negatives = torch.logsumexp(logits.masked_fill(positive | target, -torch.inf), dim=1, keepdim=True)
+    losses = torch.logaddexp(logits, negatives) - logits
+    return losses[target].mean() if target.any() else scores.sum() * 0.0

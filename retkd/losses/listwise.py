@@ -1,0 +1,54 @@
+"""Losses that compare two score lists of one query."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def masked_log_softmax(
+    scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
+) -> Float[Tensor, "query cand"]:
+    """Log-softmax over the valid candidates; minus infinity elsewhere. A list needs at least one valid candidate."""
+    return torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1)
+
+
+def kl(
+    student: Float[Tensor, "query cand"],
+    teacher: Float[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    *,
+    student_temperature: float,
+    teacher_temperature: float,
+) -> Float[Tensor, ""]:
+    """Mean over queries of KL(softmax(teacher / T_t) || softmax(student / T_s)), in nats, over valid candidates.
+
+    Two temperatures because the scales differ: a cross-encoder's logits span tens, cosines span two. There is no T^2:
+    it restores the gradient's size only where both temperatures are one; use the objective's weight. The target is
+    detached. A list of one candidate has no gradient. Hinton et al. 2015, eq. 1-4, on lists.
+    """
+    target = masked_log_softmax(teacher.detach() / teacher_temperature, mask)
+    log_student = masked_log_softmax(student / student_temperature, mask)
+    difference = torch.where(mask, target - log_student, torch.zeros_like(target))
+    return (target.exp() * difference).sum(dim=1).mean()
+
+
+def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
+    """Each list at mean 0 and (population) standard deviation 1 over its valid candidates; a constant list becomes 0."""
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    centred = torch.where(mask, scores - (scores * mask).sum(dim=1, keepdim=True) / count, 0.0)
+    deviation = ((centred**2).sum(dim=1, keepdim=True) / count).sqrt()
+    return torch.where(deviation > 1e-6, centred / deviation.clamp(min=1e-6), 0.0)
+
+
+def localised_contrastive(
+    scores: Float[Tensor, "query cand"], positive: Bool[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
+) -> Float[Tensor, ""]:
+    """Mean over positives of the cross-entropy of that positive against the list's negatives, in nats.
+
+    With several positives in a list each is scored against the negatives alone, never against the other positives.
+    Gao et al. 2021, "Rethink Training of BERT Rerankers", eq. 4.
+    """
+    positive = positive & mask
+    negatives = torch.logsumexp(scores.masked_fill(positive | ~mask, -torch.inf), dim=1, keepdim=True)
+    losses = torch.logaddexp(scores, negatives) - scores
+    return losses[positive].mean() if positive.any() else scores.sum() * 0.0

@@ -1,0 +1,13 @@
+"""Miners: who proposes the candidates of a query."""
+
+from typing import Any
+
+from retkd.miners.bm25 import BM25
+from retkd.miners.dense import DenseMiner
+from retkd.miners.fused import Fused
+from retkd.parts import one_of, registry
+
+MINERS = registry("miners", BM25, DenseMiner, Fused)
+
+AnyMiner: Any = one_of(MINERS)
+Fused.model_rebuild(_types_namespace={"AnyMiner": AnyMiner})

@@ -1,0 +1,36 @@
+"""InfoNCE: each judged positive against the documents of the batch."""
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from retkd.objectives.base import Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from retkd.batch import ScoredBatch
+
+
+class InfoNCE(Objective):
+    """:func:`retkd.losses.contrastive.infonce`; negatives are the query's own and, with ``in_batch``, everyone's."""
+
+    NEEDS_POSITIVES: ClassVar[bool] = True
+
+    kind: Literal["infonce"] = "infonce"
+    temperature: float = Field(default=0.05, gt=0.0)
+    in_batch: bool = True
+
+    def loss(self, scored: "ScoredBatch") -> "Tensor":
+        """Mean over positives, in nats."""
+        import torch
+
+        from retkd.losses.contrastive import infonce
+        from retkd.losses.listwise import localised_contrastive
+
+        batch = scored.batch
+        if not self.in_batch:
+            return localised_contrastive(scored.own / self.temperature, batch.positive, batch.mask)
+        target = torch.zeros_like(batch.positives)
+        target[torch.nonzero(batch.positive)[:, 0], batch.candidates[batch.positive]] = True
+        return infonce(scored.in_batch, target, batch.positives | target, temperature=self.temperature)

@@ -1,0 +1,146 @@
+"""A part: a frozen, typed configuration that also does the work, picked by ``kind`` from a plain dict."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Literal, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Part(BaseModel):
+    """Base of every configuration in a recipe: frozen, unknown keys forbidden, NaN and infinity refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """Marks a field that names another stage of the recipe. ``outputs`` lists what that stage may give."""
+
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """Marks a field that names a model: a stage that trains one, a folder, ``package:NAME`` or a hub id.
+
+    ``outputs`` lists what a stage that is named here may give.
+    """
+
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """Marks a field that names a file; its content, not its path, goes into the key."""
+
+
+Candidates = Annotated[str, StageInput(("candidates",))]
+"""The name of a stage that publishes a candidates table."""
+Index = Annotated[str, StageInput(("index",))]
+"""The name of a stage that publishes an index."""
+Encoder = Annotated[str, ModelInput(("encoder",))]
+"""A sentence-transformers encoder: stage name, folder, ``package:NAME`` or hub id."""
+CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
+"""A sequence-classification model with one score: stage name, folder, ``package:NAME`` or hub id."""
+AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder"))]
+"""Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
+
+Marker = StageInput | ModelInput | FileInput
+
+
+def marked(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:
+    """Every marked field below ``value``, depth first: (path, marker, field value). ``None`` is passed over."""
+    if isinstance(value, Part):
+        for name, field in type(value).model_fields.items():
+            inner = getattr(value, name)
+            marker = marker_of(field)
+            if marker is None:
+                yield from marked(inner, (*path, name))
+            else:
+                yield from _each(inner, (*path, name), marker)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from marked(inner, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for position, inner in enumerate(value):
+            yield from marked(inner, (*path, position))
+
+
+def _each(
+    value: Any, path: tuple[str | int, ...], marker: Marker
+) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _each(inner, (*path, key), marker)
+    elif isinstance(value, (list, tuple)):
+        for position, inner in enumerate(value):
+            yield from _each(inner, (*path, position), marker)
+    elif value is not None:
+        yield path, marker, value
+
+
+def marker_of(field: Any) -> Marker | None:
+    """The marker of a pydantic field, also inside ``X | None``, ``list[X]`` and ``dict[str, X]``."""
+    for item in field.metadata:
+        if isinstance(item, Marker):
+            return item
+    return _marker_in(field.annotation)
+
+
+def _marker_in(annotation: Any) -> Marker | None:
+    for item in getattr(annotation, "__metadata__", ()):
+        if isinstance(item, Marker):
+            return item
+    return next((found for arg in get_args(annotation) if (found := _marker_in(arg)) is not None), None)
+
+
+def substituted(value: object, replace: Callable[[Marker, Any], Any]) -> Any:
+    """Plain JSON data of a part in which every marked value ``v`` became ``replace(marker, v)``."""
+
+    def deep(inner: object, marker: Marker | None) -> Any:
+        if isinstance(inner, Part):
+            fields = type(inner).model_fields
+            return {name: deep(getattr(inner, name), marker_of(field)) for name, field in fields.items()}
+        if isinstance(inner, Mapping):
+            return {str(key): deep(each, marker) for key, each in inner.items()}
+        if isinstance(inner, (list, tuple)):
+            return [deep(each, marker) for each in inner]
+        return inner if marker is None or inner is None else replace(marker, inner)
+
+    return deep(value, None)
+
+
+def registry(family: str, *classes: type[Part]) -> dict[str, type[Part]]:
+    """``kind`` -> class: the given classes, then plug-ins of the entry-point group ``retkd`` named ``FAMILY.KIND``."""
+    kinds: dict[str, type[Part]] = {}
+    found = [(kind_of(cls), cls) for cls in classes]
+    found += [
+        (e.name.split(".", 1)[1], e.load()) for e in entry_points(group="retkd") if e.name.startswith(family + ".")
+    ]
+    for kind, cls in found:
+        if kind in kinds:
+            raise ValueError(f"two {family} are named {kind!r}: {kinds[kind]} and {cls}")
+        kinds[kind] = cls
+    return kinds
+
+
+def kind_of(cls: type[Part]) -> str:
+    """The ``kind`` that a class answers to: the one value of its ``kind: Literal[...]`` field."""
+    (kind,) = get_args(cls.model_fields["kind"].annotation)
+    return str(kind)
+
+
+def one_of(kinds: Mapping[str, type[Part]]) -> Any:
+    """The pydantic type "one of these, chosen by ``kind``"."""
+    classes = tuple(kinds.values())
+    if len(classes) == 1:
+        return classes[0]
+    return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 - built at run time
+
+
+Scale = Literal["logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank"]
+"""What a teacher's raw number is. ``unbounded`` is a sum such as a dot product or BM25; ``standardised`` has mean 0, sd 1 per list; ``rank`` no magnitude."""

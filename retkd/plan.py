@@ -1,0 +1,133 @@
+"""What a run would do, stage by stage, and why: skip, resume or run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retkd import workspace as ws
+from retkd.collections.base import Collection
+from retkd.digests import differences
+from retkd.keys import key_inputs, key_of
+from retkd.models import resolve
+from retkd.references import inputs_of, models_of, run_order
+from retkd.stage import Model
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a plan. ``artifact`` is None while its key depends on stages that have not run yet."""
+
+    name: str
+    kind: str
+    action: str
+    why: str
+    told: Mapping[str, Any] | None = None
+    artifact: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """The key, when it is known."""
+        assert self.told is not None
+        return key_of(self.told)
+
+
+@dataclass
+class Resolver:
+    """Resolves collections, models and keys for one run, each once."""
+
+    recipe: "Recipe"
+    workspace: ws.Workspace
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    _collections: dict[str | None, Collection] = field(default_factory=dict)
+    _models: dict[str, Model] = field(default_factory=dict)
+
+    def collection(self, name: str) -> Collection:
+        """The opened collection of a stage."""
+        label = self.recipe.stages[name].collection
+        if label not in self._collections:
+            cache = self.workspace.cache / "collections"
+            cache.mkdir(parents=True, exist_ok=True)
+            self._collections[label] = self.recipe.collection_of(name).open(cache)
+        return self._collections[label]
+
+    def models(self, name: str) -> dict[str, Model]:
+        """Every model that a stage names: outside ones, and ``model/`` of the stages that train one."""
+        for ref in models_of(self.recipe.stages, name):
+            if ref not in self._models:
+                self._models[ref] = resolve(ref, self.workspace.digests)
+        found = {ref: self._models[ref] for ref in models_of(self.recipe.stages, name)}
+        for other in inputs_of(self.recipe.stages, name):
+            folder = self.artifacts[other] / "model"
+            if folder.is_dir():
+                found[other] = Model(other, folder, self.workspace.digests.model(folder))
+        return found
+
+    def step(self, name: str) -> Step:
+        """What to do for one stage, given the stages that already stand."""
+        kind = self.recipe.stages[name].kind
+        waiting = [other for other in inputs_of(self.recipe.stages, name) if other not in self.manifests]
+        if waiting:
+            return Step(name, kind, "run", f"after {', '.join(waiting)}")
+        digests = {other: self.manifests[other]["digest"] for other in inputs_of(self.recipe.stages, name)}
+        told = key_inputs(self.recipe, name, self.collection(name).all_splits_digest, digests, self.models(name))
+        artifact = self.workspace.artifact(kind, key_of(told))
+        if ws.stands(artifact):
+            return Step(name, kind, "skip", "stands", told, artifact)
+        if ws.manifest(artifact) is not None:
+            return Step(
+                name, kind, "run", "outputs are missing or have another size than the manifest says", told, artifact
+            )
+        if artifact.is_dir():
+            return Step(name, kind, "resume", "an earlier run was cut short here", told, artifact)
+        return Step(name, kind, "run", self._why(name, told), told, artifact)
+
+    def stand(self, step: Step) -> None:
+        """Take a stage's published artifact as the input of those that follow."""
+        assert step.artifact is not None
+        told = ws.manifest(step.artifact)
+        assert told is not None
+        self.artifacts[step.name] = step.artifact
+        self.manifests[step.name] = told
+
+    def _why(self, name: str, told: Mapping[str, Any]) -> str:
+        folder = self.workspace.stages(self.recipe.name).get(name)
+        earlier = ws.manifest(self.workspace.root / "artifacts" / folder) if folder else None
+        if earlier is None:
+            return "never ran"
+        return "; ".join(differences(earlier["key_inputs"], told)) or "its artifact was removed"
+
+
+def chosen(recipe: "Recipe", only: str | None = None, until: str | None = None, from_: str | None = None) -> list[str]:
+    """The stages to run, in order.
+
+    ``only`` is a stage or a kind; ``until`` stops after that stage; ``from_`` leaves out what stands before it.
+    """
+    from retkd.errors import RecipeError, did_you_mean
+
+    order = run_order(recipe.stages)
+    for name in (until, from_):
+        if name is not None and name not in order:
+            raise RecipeError(f"the recipe has no stage {name!r}", seen=name, next_step=did_you_mean(name, order))
+    if only is not None:
+        found = [name for name in order if only in (name, recipe.stages[name].kind)]
+        if not found:
+            kinds = {config.kind for config in recipe.stages.values()}
+            raise RecipeError(
+                f"no stage is named or of kind {only!r}", seen=only, next_step=did_you_mean(only, {*order, *kinds})
+            )
+        return found
+    if until is not None:
+        order = [name for name in order if name == until or name in _before(recipe, until)]
+    if from_ is not None:
+        order = [name for name in order if name not in _before(recipe, from_)]
+    return order
+
+
+def _before(recipe: "Recipe", name: str) -> set[str]:
+    direct = inputs_of(recipe.stages, name)
+    return {*direct, *(far for other in direct for far in _before(recipe, other))}

@@ -1,0 +1,117 @@
+"""Pydantic's validation errors told in retkd's way: recipe, key, line, value seen, what is allowed, did you mean."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from retkd.errors import RecipeError, did_you_mean
+from retkd.parts import kind_of
+
+Path_ = tuple[str | int, ...]
+
+
+class Lines:
+    """Where each key of a YAML file stands."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.lines: dict[Path_, int] = {}
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            self._walk(root, ())
+
+    def _walk(self, node: Any, at: Path_) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self.lines[(*at, str(key.value))] = key.start_mark.line + 1
+                self._walk(value, (*at, str(key.value)))
+        elif isinstance(node, yaml.SequenceNode):
+            for position, value in enumerate(node.value):
+                self.lines[(*at, position)] = value.start_mark.line + 1
+                self._walk(value, (*at, position))
+
+    def where(self, at: Path_) -> str:
+        """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written."""
+        key = ".".join(str(step) for step in at)
+        for length in range(len(at), 0, -1):
+            line = self.lines.get(at[:length])
+            if line is not None:
+                return f"{self.path}:{line}, key {key}"
+        return f"{self.path}, key {key}"
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], lines: Lines) -> list[RecipeError]:
+    """Every error of a failed validation of ``model`` as a :class:`RecipeError`."""
+    return [_problem(each, model, lines) for each in error.errors(include_url=False)]
+
+
+def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
+    path, holder = _walked(error["loc"], model)
+    where = lines.where(path)
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(holder.model_fields) if holder else []
+            return RecipeError(f"unknown key {path[-1]!r}", where=where, next_step=did_you_mean(str(path[-1]), known))
+        case "missing":
+            return RecipeError(f"the key {path[-1]!r} is missing", where=where)
+        case "union_tag_invalid":
+            known = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
+            return RecipeError(
+                f"unknown kind {error['ctx']['tag']!r}",
+                where=where,
+                allowed=", ".join(known),
+                next_step=did_you_mean(error["ctx"]["tag"], known),
+            )
+        case "union_tag_not_found":
+            return RecipeError("a part must say its `kind`", where=where, seen=error["input"])
+    message = error["msg"].removeprefix("Value error, ")
+    seen = error["input"] if isinstance(error["input"], (str, int, float, bool, type(None))) else None
+    return RecipeError(message, where=where, seen=repr(seen) if seen is not None else None)
+
+
+def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, type[BaseModel] | None]:
+    """The path as written in the recipe (without pydantic's union tags) and the model that holds the last key."""
+    path: list[str | int] = []
+    annotation: Any = model
+    holder: type[BaseModel] | None = model
+    for step in loc:
+        models = _models_in(annotation)
+        if len(models) > 1:
+            annotation = next((m for m in models if kind_of(m) == step), None)
+        elif models:
+            holder = models[0]
+            field = holder.model_fields.get(str(step))
+            annotation = field.annotation if field else None
+            path.append(step)
+        elif not str(step).startswith(("list[", "literal[", "function-")):
+            holder, annotation = None, _element(annotation)
+            path.append(step)
+    return tuple(path), holder
+
+
+def _element(annotation: Any) -> Any:
+    bare = _bare(annotation)
+    return get_args(bare)[-1] if get_origin(bare) in (dict, list, tuple) else None
+
+
+def _bare(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        present = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(present) == 1:
+            return _bare(present[0])
+    return annotation
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    bare = _bare(annotation)
+    if isinstance(bare, type) and issubclass(bare, BaseModel):
+        return [bare]
+    if get_origin(bare) in (Union, UnionType):
+        return [model for arg in get_args(bare) for model in _models_in(arg)]
+    return []

@@ -1,0 +1,62 @@
+"""Progress: a bar on a terminal, one plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+def say(line: str) -> None:
+    """One log line on standard error, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def track(label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """A function to call with each number of finished units."""
+    if done:
+        say(f"{label}: {done} of {total} were done before")
+    if sys.stderr.isatty():
+        with _bar(label, total, done) as step:
+            yield step
+    else:
+        yield _lines(label, total, done)
+
+
+@contextmanager
+def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        yield lambda units: progress.advance(task, units)
+
+
+def _lines(label: str, total: int, done: int) -> Callable[[int], None]:
+    state = {"done": done, "said": time.monotonic()}
+
+    def step(units: int) -> None:
+        state["done"] += units
+        now = time.monotonic()
+        if now - state["said"] >= SECONDS_BETWEEN_LINES:
+            state["said"] = now
+            say(f"{label}: {state['done']:,.0f} of {total:,}")
+
+    return step

@@ -1,0 +1,128 @@
+"""A recipe: one YAML file that says the whole chain. Read, overridden, expanded, validated; all errors come together."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from retkd.collections import AnyCollection
+from retkd.errors import RecipeError, did_you_mean
+from retkd.expansion import expanded
+from retkd.overrides import applied, parsed
+from retkd.parts import Part
+from retkd.problems import Lines, problems_of
+from retkd.references import reference_problems
+from retkd.stage import Runtime
+from retkd.stages import AnyStage
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Expected(Part):
+    """A number that the run must reach: exact within float noise, within ``tolerance``, or the run fails (exit 3)."""
+
+    split: str = "test"
+    system: str = Field(default="student", description="a system of the evaluation, or `gap` with measure `closed`")
+    measure: str = "nDCG@10"
+    value: float
+    tolerance: float = Field(default=0.0, ge=0.0)
+
+
+class Recipe(Part):
+    """The typed recipe. ``stages`` holds the written stages and those that controls and transfer collections add."""
+
+    name: Name
+    seed: int = 13
+    takes: str | None = Field(default=None, description="how long it takes and on what, said when the run begins")
+    collection: AnyCollection
+    transfer: dict[Name, AnyCollection] = Field(default={}, description="collections to evaluate on without training")
+    stages: dict[Name, AnyStage] = Field(min_length=1)
+    runtime: Runtime = Runtime()
+    expected: list[Expected] = []
+    budget: str | None = Field(default=None, description="which entry of `budgets` applies")
+    budgets: dict[str, dict[str, Any]] = Field(default={}, description="budget -> dotted key -> value")
+
+    def seed_of(self, stage: str) -> int:
+        """The seed that a stage runs with."""
+        own = self.stages[stage].seed
+        return self.seed if own is None else own
+
+    def collection_of(self, stage: str) -> Any:
+        """The collection that a stage reads."""
+        name = self.stages[stage].collection
+        return self.collection if name is None else self.transfer[name]
+
+
+def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
+    """The recipe in a file, with its budget and the ``key=value`` overrides applied.
+
+    Overrides win over the budget, the budget over the file. Raises :class:`RecipeError` with every problem found.
+    """
+    text = _text(path)
+    raw = _parsed_yaml(path, text)
+    settings = [parsed(item) for item in overrides]
+    if seed is not None:
+        settings.append((("seed",), seed))
+    raw = applied(raw, _budget(path, applied(raw, [s for s in settings if s[0][0] in ("budget", "budgets")])))
+    raw = applied(raw, settings)
+    lines = Lines(path, text)
+    typed = _validated(raw, lines)
+    problems = reference_problems(typed, lines)
+    if problems:
+        raise RecipeError(f"the recipe {path} cannot be run: {_count(problems)}", problems=problems)
+    whole = _validated(expanded(raw, typed), lines)
+    problems = reference_problems(whole, lines)
+    if problems:
+        raise RecipeError(f"the recipe {path} cannot be run: {_count(problems)}", problems=problems)
+    return whole
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise RecipeError(
+            "there is no such recipe",
+            where=path,
+            next_step="`retkd ls` lists the recipes that come with retkd, `retkd cp quickstart my.yaml` copies one",
+        )
+    return path.read_text(encoding="utf-8")
+
+
+def _parsed_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise RecipeError("the recipe is not YAML", where=where, seen=getattr(error, "problem", error)) from error
+    if not isinstance(raw, Mapping):
+        raise RecipeError("a recipe is a mapping with name, collection and stages", where=path, seen=type(raw).__name__)
+    return dict(raw)
+
+
+def _budget(path: Path, raw: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+    name, budgets = raw.get("budget"), raw.get("budgets") or {}
+    if name is None:
+        return []
+    if name not in budgets:
+        raise RecipeError(
+            f"the recipe has no budget {name!r}",
+            where=f"{path}, key budget",
+            seen=name,
+            allowed=", ".join(budgets) or "none: the recipe has no `budgets`",
+            next_step=did_you_mean(name, budgets),
+        )
+    return [(tuple(key.split(".")), value) for key, value in (budgets[name] or {}).items()]
+
+
+def _validated(raw: Mapping[str, Any], lines: Lines) -> Recipe:
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems = problems_of(error, Recipe, lines)
+        raise RecipeError(f"the recipe {lines.path} is not valid: {_count(problems)}", problems=problems) from None
+
+
+def _count(problems: list[Any]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,0 +1,94 @@
+"""Stage names inside a recipe: do they exist, do they give what is asked, and in which order must the stages run."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from retkd.errors import RecipeError, did_you_mean
+from retkd.parts import FileInput, ModelInput, marked
+from retkd.problems import Lines
+from retkd.stages import STAGES
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+
+def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
+    """(path, marker, stage name) of each field of stage ``name`` that names a stage, existing or not."""
+    for path, marker, value in marked(stages[name]):
+        if isinstance(marker, FileInput):
+            continue
+        if isinstance(marker, ModelInput) and value not in stages:
+            continue
+        yield path, marker, value
+
+
+def inputs_of(stages: dict[str, Any], name: str) -> list[str]:
+    """The stages that stage ``name`` reads, each once, in the order they are written."""
+    return list(dict.fromkeys(value for _, _, value in references(stages, name)))
+
+
+def models_of(stages: dict[str, Any], name: str) -> list[str]:
+    """The models outside the recipe that stage ``name`` reads."""
+    found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput) and v not in stages]
+    return list(dict.fromkeys(found))
+
+
+def run_order(stages: dict[str, Any]) -> list[str]:
+    """Every stage after those it reads; otherwise as written. Raises :class:`RecipeError` on a cycle."""
+    ordered: list[str] = []
+    open_: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered:
+            return
+        if name in open_:
+            circle = " -> ".join([*open_[open_.index(name) :], name])
+            raise RecipeError("stages read each other in a circle", where="stages", seen=circle)
+        open_.append(name)
+        for other in inputs_of(stages, name):
+            visit(other)
+        open_.pop()
+        ordered.append(name)
+
+    for name in stages:
+        visit(name)
+    return ordered
+
+
+def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
+    """Unknown stages, stages that give something else, unknown transfer collections, circles."""
+    problems = []
+    for name, config in recipe.stages.items():
+        for path, marker, value in references(recipe.stages, name):
+            problem = _problem(recipe.stages, marker, value, lines.where(("stages", name, *path)))
+            problems += [problem] if problem else []
+        if config.collection is not None and config.collection not in recipe.transfer:
+            where = lines.where(("stages", name, "collection"))
+            known = ", ".join(recipe.transfer) or "none: the recipe has no `transfer`"
+            problems.append(
+                RecipeError("no such transfer collection", where=where, seen=config.collection, allowed=known)
+            )
+    if not problems:
+        try:
+            run_order(recipe.stages)
+        except RecipeError as error:
+            problems.append(error)
+    return problems
+
+
+def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> RecipeError | None:
+    wanted = " or ".join(marker.outputs)
+    fitting = [name for name, config in stages.items() if set(STAGES[config.kind].OUTPUTS) & set(marker.outputs)]
+    if value not in stages:
+        return RecipeError(
+            f"there is no stage {value!r}", where=where, seen=value, next_step=did_you_mean(value, fitting)
+        )
+    given = STAGES[stages[value].kind].OUTPUTS
+    if not set(given) & set(marker.outputs):
+        return RecipeError(
+            f"the stage {value!r} does not give {wanted}",
+            where=where,
+            seen=f"{value} is of kind {stages[value].kind}, which gives {', '.join(given)}",
+            allowed=", ".join(fitting) or f"a stage that gives {wanted}",
+        )
+    return None

@@ -1,0 +1,1 @@
+"""What people read: the table on the terminal, the HTML report, the model card."""

@@ -1,0 +1,86 @@
+"""Everything that a report shows, read once from the artifacts and manifests of a run."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The JSON files of an evaluate stage, each keyed by split."""
+
+    name: str
+    measures: Mapping[str, Any]
+    gap: Mapping[str, Any]
+    won_lost: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, name: str, folder: Path) -> "Evaluation":
+        """The evaluation in an artifact's folder."""
+        files = ("measures", "gap", "won_lost", "scores", "protocol")
+        return cls(name, **{file: _json(folder / f"{file}.json") for file in files})
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits, ``test`` first."""
+        return sorted(self.measures, key=lambda split: (split != "test", split))
+
+    @property
+    def headline_split(self) -> str:
+        """The split that the first sentence speaks of."""
+        return self.splits[0]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``traces`` and ``audits`` are by stage; ``manifests`` are in the order of the run."""
+
+    recipe: str
+    evaluation: Evaluation
+    collection: Mapping[str, Any]
+    manifests: Mapping[str, Mapping[str, Any]]
+    others: list[Evaluation] = field(default_factory=list)
+    traces: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    audits: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def of_kind(self, *kinds: str) -> dict[str, Mapping[str, Any]]:
+        """Manifests of the stages of these kinds."""
+        return {name: manifest for name, manifest in self.manifests.items() if manifest.get("kind") in kinds}
+
+
+def gathered(
+    recipe: str,
+    evaluation: str,
+    reads: Iterable[str],
+    artifacts: Mapping[str, Path],
+    manifests: Mapping[str, Mapping[str, Any]],
+    collection: Mapping[str, Any],
+) -> Evidence:
+    """The evidence in the stages ``reads`` and ``evaluation``. Files that a stage does not write are passed over."""
+    names = list(dict.fromkeys([*reads, evaluation]))
+    evaluations = [name for name in names if (artifacts[name] / "measures.json").exists()]
+    traces = {name: _lines(artifacts[name] / "trace.jsonl") for name in names}
+    audits = {name: _json(artifacts[name] / "audit.json") for name in names if (artifacts[name] / "audit.json").exists()}
+    return Evidence(
+        recipe=recipe,
+        evaluation=Evaluation.read(evaluation, artifacts[evaluation]),
+        others=[Evaluation.read(name, artifacts[name]) for name in evaluations if name != evaluation],
+        collection=collection,
+        manifests={name: manifests[name] for name in names if name in manifests},
+        traces={name: rows for name, rows in traces.items() if rows},
+        audits=audits,
+    )
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,126 @@
+"""The model card: a README.md that a hub and a reader understand, made from the manifests of the run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from retkd.reporting.costs import leaves
+from retkd.reporting.evidence import Evidence
+from retkd.reporting.headline import headline
+from retkd.reporting.labels import label
+from retkd.reporting.lineage import lineage, stage_named, stage_of_system
+from retkd.reporting.numbers import number, p_value, percent, plain
+from retkd.reporting.results import Row, result_rows
+
+TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "retrieval", "knowledge-distillation", "retkd"]
+HUB_METRICS = {"nDCG": "ndcg", "MRR": "mrr", "MAP": "map", "R": "recall", "P": "precision"}
+
+
+def model_card(evidence: Evidence, *, license: str | None = None, base_model: str | None = None) -> str:
+    """Markdown with YAML front matter: results, training data, teacher, objective, use, limits, manifest keys.
+
+    ``license`` is what the owner of the student declares; without it the card says that none is declared.
+    ``base_model`` is read from the train stage's recipe where the manifest has it.
+    """
+    evaluation = evidence.evaluation
+    student = stage_of_system(evidence, evaluation.protocol["student"])
+    stages = lineage(evidence.manifests, student) if student else []
+    base_model = base_model or _base_model(evidence, student)
+    split = evaluation.headline_split
+    rows = result_rows(evaluation.measures[split])
+    environment = Environment(
+        loader=PackageLoader("retkd.reporting"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "p_value": p_value, "percent": percent, "plain": plain, "label": label}
+    environment.filters["cell"] = cell
+    return environment.get_template("model_card.md.j2").render(
+        front_matter=_front_matter(evidence, rows, license, base_model),
+        name=evidence.recipe,
+        evaluation=evaluation,
+        headline=headline(evaluation),
+        split=split,
+        rows=rows,
+        gap=evaluation.gap[split],
+        base_model=base_model,
+        license=license,
+        student=evidence.manifests.get(student or "", {}),
+        objective=_objective(evidence, student),
+        teachers=_teachers(evidence, stages),
+        training=_training(evidence, student),
+        collection=list(leaves(evidence.collection)),
+        keys=[(name, evidence.manifests[name]) for name in [*stages, evaluation.name]],
+    )
+
+
+def cell(text: str) -> str:
+    """A text inside a Markdown table: one line, bars escaped.
+
+    >>> cell("a | b\\nc")
+    'a \\\\| b c'
+    """
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _front_matter(evidence: Evidence, rows: list[Row], license: str | None, base_model: str | None) -> str:
+    evaluation = evidence.evaluation
+    told: dict[str, Any] = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity", "tags": TAGS}
+    told |= {"license": license} if license else {}
+    told |= {"base_model": base_model} if base_model and "/" in base_model and ":" not in base_model else {}
+    student = next((row for row in rows if row.system == evaluation.protocol["student"]), None)
+    if student is not None:
+        metrics = [_hub_metric(name, student.cells[name].mean) for name in evaluation.protocol["measures"]]
+        told["metrics"] = [metric["type"] for metric in metrics]
+        dataset = {"name": f"{evidence.recipe} {evaluation.headline_split}", "type": evidence.recipe}
+        dataset["split"] = evaluation.headline_split
+        task = {"type": "information-retrieval", "name": "Information Retrieval"}
+        told["model-index"] = [
+            {"name": evidence.recipe, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}
+        ]
+    return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True)).strip()
+
+
+def _hub_metric(measure: str, value: float) -> dict[str, Any]:
+    name, at, cutoff = measure.partition("@")
+    return {"type": f"{HUB_METRICS.get(name, name.lower())}{at and '_at_'}{cutoff}", "name": measure, "value": round(value, 6)}
+
+
+def _base_model(evidence: Evidence, student: str | None) -> str | None:
+    """The base as the recipe names it, where the manifest keeps the recipe's words (``config``); else what the key has."""
+    manifest = evidence.manifests.get(student or "", {})
+    told = (manifest.get("config") or {}).get("student") or _params(manifest).get("student") or {}
+    base = told.get("base")
+    return None if base is None or str(base).startswith("stage:") else str(base)
+
+
+def _objective(evidence: Evidence, student: str | None) -> list[str]:
+    terms = _params(evidence.manifests.get(student or "", {})).get("objective") or []
+    return [_term(term) for term in terms]
+
+
+def _term(term: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{key.replace('_', ' ')} {plain(value)}" for key, value in term.items() if key != "kind" and value is not None)
+    return f"`{term['kind']}`" + (f" ({rest})" if rest else "")
+
+
+def _teachers(evidence: Evidence, stages: list[str]) -> list[str]:
+    """One line per teacher column that the score stages behind the student made."""
+    lines = []
+    for name in stages:
+        for teacher, told in (_params(evidence.manifests[name]).get("teachers") or {}).items():
+            model = str(told.get("model") or "")
+            stage = stage_named(evidence.manifests, model)
+            source = f"trained in this run by the stage `{stage}`" if stage else f"`{model[:26]}`" if model else ""
+            lines.append(f"`{teacher}`: {told.get('kind')}" + (f", {source}" if source else ""))
+    return lines
+
+
+def _training(evidence: Evidence, student: str | None) -> list[tuple[str, str]]:
+    manifest = evidence.manifests.get(student or "", {})
+    return [*leaves(manifest.get("metrics") or {}), *([("candidate rows", plain(manifest["rows"]["in"]))] if manifest else [])]
+
+
+def _params(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (manifest.get("key_inputs") or {}).get("params") or {}
+

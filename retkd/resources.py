@@ -1,0 +1,66 @@
+"""What a stage costs: wall seconds and peak memory. What it may use: the device and the threads."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from retkd.errors import ModelError
+
+STATUS = Path("/proc/self/status")
+
+
+@dataclass
+class Cost:
+    """Filled in when the measured block ends. ``peak_memory_mib`` is resident memory of this process."""
+
+    wall_seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+
+
+@contextmanager
+def measured() -> Iterator[Cost]:
+    """Measure the block. Where the system cannot reset its peak (not Linux), the peak is that of the whole process."""
+    cost = Cost()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    began = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.wall_seconds = time.perf_counter() - began
+        cost.peak_memory_mib = peak_memory_mib()
+
+
+def peak_memory_mib() -> float:
+    """Peak resident memory of this process in MiB."""
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def device(asked: str, threads: int | None = None) -> str:
+    """The torch device to run on; ``auto`` takes CUDA, then MPS, then the CPU. Sets the thread count if one is given.
+
+    Raises :class:`ModelError` when the device that was asked for is not here: no silent fall-back.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if here[name])
+    if not here.get(asked.split(":")[0], False):
+        raise ModelError(
+            f"the device {asked} is not available to torch here",
+            where="runtime.device",
+            seen=asked,
+            allowed=", ".join(["auto", *(name for name, present in here.items() if present)]),
+            next_step="set runtime.device, or install the torch build for that device",
+        )
+    return asked

@@ -1,0 +1,112 @@
+"""What a person sees on the terminal."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from retkd.ask import Answer
+    from retkd.plan import Step
+    from retkd.recipe import Recipe
+    from retkd.workspace import Workspace
+
+COLOURS = {"skip": "dim", "resume": "yellow", "run": "cyan"}
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table when it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def plan(steps: Sequence["Step"]) -> None:
+    """One row per stage: what would be done, and why."""
+    rows = Table(box=None, pad_edge=False)
+    for title in ("stage", "kind", "action", "why"):
+        rows.add_column(title, overflow="fold")
+    for each in steps:
+        rows.add_row(each.name, each.kind, Text(each.action, style=COLOURS[each.action]), each.why)
+    console().print(rows)
+
+
+def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str]) -> None:
+    """What is about to run, where its results will lie, how long it takes."""
+    _err(f"{recipe.name}: {len(names)} stages, results under {workspace.recipe_folder(recipe.name)}")
+    if recipe.takes:
+        _err(f"takes {recipe.takes}; stop it whenever you like, the same command goes on from there")
+
+
+def step(each: "Step") -> None:
+    """A stage begins, or is passed over."""
+    _err(f"{each.name}: {each.action}" + (f" ({each.why})" if each.action != "skip" else ""))
+
+
+def result(told: dict[str, Any], folder: Path) -> None:
+    """The tables of the evaluation, the expectations, and where to go from here."""
+    out = console()
+    if told["splits"]:
+        from retkd.reporting.terminal import print_results
+
+        print_results(out, told["splits"], told["gaps"])
+    for line in told["expected"]:
+        seen = "missing" if line["seen"] is None else f"{line['seen']:.4f}"
+        out.print(
+            f"expected {line['system']} {line['measure']} on {line['split']}: {line['value']} +- {line['tolerance']}, "
+            f"seen {seen}: {line['outcome']}"
+        )
+    out.print(f"\nsummary  {folder / 'summary.json'}")
+    if (folder / "report.html").exists():
+        out.print(f"report   {folder / 'report.html'}")
+    for exported in told["exports"].values():
+        out.print(f"export   {exported}")
+    if (folder / "served.json").exists():
+        out.print('ask it   retkd search "read a file line by line"')
+
+
+def answers(found: Sequence["Answer"], as_json: bool) -> None:
+    """Ranked documents with the beginning of their text."""
+    out = console()
+    for each in found:
+        if as_json:
+            out.print(json.dumps(each.__dict__, ensure_ascii=False), soft_wrap=True, markup=False)
+            continue
+        out.print(Text.assemble((f"{each.rank:>2} ", "bold"), (f"{each.score:.3f}  ", "cyan"), (each.doc_id, "bold")))
+        shown = [line for line in f"{each.title}\n{each.text}".splitlines() if line.strip()][:4]
+        for line in shown:
+            out.print(Text("     " + line[:110], style="dim"))
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Two columns."""
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for left, right in rows:
+        shown.add_row(left, right)
+    console().print(shown, markup=False)
+
+
+def history(rows: Sequence[dict[str, Any]], measure: str) -> None:
+    """One row per run and split."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    shown = Table(title=measure, box=None, pad_edge=False)
+    for name in names:
+        shown.add_column(name, justify="left" if name in ("when", "recipe", "split") else "right")
+    for row in rows:
+        shown.add_row(*[_cell(row.get(name)) for name in names])
+    console().print(shown)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _err(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

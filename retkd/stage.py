@@ -1,0 +1,74 @@
+"""What a stage is given and what it gives back.
+
+A stage module declares ``NAME``, ``VERSION``, ``Config``, ``OUTPUTS`` and ``run(config, inputs, out) -> Metrics``.
+``Config`` says by marked fields (:mod:`retkd.parts`) which stages, models and files it reads: these are its inputs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from retkd.parts import Part
+
+if TYPE_CHECKING:
+    from retkd.collections.base import Collection
+
+
+class StageConfig(Part):
+    """Fields that every stage has."""
+
+    seed: int | None = Field(default=None, description="overrides the recipe's seed for this stage")
+    collection: str | None = Field(default=None, description="a collection under `transfer`; default: the recipe's own")
+
+
+class Runtime(Part):
+    """What may change how fast a stage runs, never what it makes: it stays outside every key."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of torch and FAISS; default: all cores")
+    executor: Literal["inline", "processes", "ray"] = "inline"
+    workers: int = Field(default=1, ge=1, description="processes or Ray tasks at once")
+    memory_mib: int = Field(default=512, ge=64, description="working memory for blocks of vectors and scores")
+    tokens_per_batch: int = Field(default=4096, ge=64, description="padded tokens in one forward pass without gradient")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that was found: a local folder and the SHA-256 of its weights, configuration and tokeniser."""
+
+    ref: str
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage may read. ``artifacts`` maps a stage's name to its published folder."""
+
+    collection: "Collection"
+    artifacts: Mapping[str, Path]
+    models: Mapping[str, Model]
+    manifests: Mapping[str, Mapping[str, Any]]
+    seed: int
+    runtime: Runtime
+    store: Path
+    key: str
+    recipe_name: str = "recipe"
+
+
+@dataclass
+class Metrics:
+    """What a stage reports in its manifest. ``rows_dropped`` maps a reason to a count.
+
+    ``values`` must be the same on each run; anything measured with a clock belongs in ``timings``.
+    """
+
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_dropped: dict[str, int] = field(default_factory=dict)
+    truncation_rate: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)

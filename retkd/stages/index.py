@@ -1,0 +1,91 @@
+"""Index the documents' vectors by an index recipe.
+
+Writes ``vectors.npy``, ``doc_ids.txt``, ``index.json`` and, for FAISS, ``index.faiss``.
+"""
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from retkd.indexing import AnyIndex
+from retkd.parts import Encoder
+from retkd.stage import Inputs, Metrics, StageConfig
+
+NAME = "index"
+VERSION = 1
+SEEDED = True
+VOLATILE: tuple[str, ...] = ()
+OUTPUTS = ("index",)
+RECALL_QUERIES = 256
+
+
+class Config(StageConfig):
+    """Whose vectors, in which index."""
+
+    kind: Literal["index"] = "index"
+    model: Encoder
+    recipe: AnyIndex = Field(description="a name under indexes/, a path to such a file, or its content written here")
+
+
+def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
+    """Encode the corpus, or take its vectors from the store; build the index; measure its recall against exact search."""
+    from retkd.encoder import Encoder as LoadedEncoder
+    from retkd.indexing.artifact import take_vectors, write_description
+    from retkd.indexing.base import Site
+    from retkd.resources import device
+    from retkd.vectors import corpus_vectors
+
+    runtime, model = inputs.runtime, inputs.models[config.model]
+    where = device(runtime.device, runtime.threads)
+    began = time.perf_counter()
+    corpus = corpus_vectors(LoadedEncoder.load(model.path, where), model, inputs.collection, inputs.store, runtime)
+    encoded = time.perf_counter()
+    take_vectors(corpus, out)
+    vectors = corpus.vectors
+    resolved = config.recipe.resolved(*vectors.shape)
+    site = Site(device=where, memory_mib=runtime.memory_mib, threads=runtime.threads, seed=inputs.seed)
+    config.recipe.build(resolved, vectors, out, site)
+    built = time.perf_counter()
+    write_description(out, _told(config, resolved, vectors.shape, model.digest))
+    metrics = _measured(out, inputs, where)
+    metrics.timings |= {"encode_seconds": encoded - began, "build_seconds": built - encoded}
+    return metrics
+
+
+def _told(config: Config, resolved: dict[str, Any], shape: tuple[int, ...], digest: str) -> dict[str, Any]:
+    return {
+        "recipe": config.recipe.model_dump(),
+        "resolved": resolved,
+        "similarity": "inner_product",
+        "num_vectors": shape[0],
+        "dim": shape[1],
+        "model_digest": digest,
+    }
+
+
+def _measured(out: Path, inputs: Inputs, where: str) -> Metrics:
+    """Row counts, bytes, recall@10 and the time of a search, from the published files."""
+    from retkd.indexing.recall import recall_at
+    from retkd.indexing.search import SearchIndex
+
+    memory = inputs.runtime.memory_mib
+    index = SearchIndex.open(out, where, memory)
+    num_vectors = len(index.vectors)
+    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
+    own = sizes.get("index.faiss", sizes["vectors.npy"])
+    began = time.perf_counter()
+    recall = recall_at(index, 10, RECALL_QUERIES, inputs.seed, memory_mib=memory, device=where)
+    return Metrics(
+        rows_in=num_vectors,
+        rows_out=num_vectors,
+        values={
+            "resolved": index.told["resolved"],
+            "dim": index.told["dim"],
+            "bytes": sizes,
+            "bytes_per_vector": round(own / num_vectors, 1),
+            "recall@10": round(recall, 6),
+        },
+        timings={"recall_seconds": time.perf_counter() - began},
+    )

@@ -1,0 +1,79 @@
+"""Let teachers score the candidates: one column per teacher, each pair scored once."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from retkd.parts import Candidates
+from retkd.stage import Inputs, Metrics, StageConfig
+from retkd.teachers import AnyTeacher
+
+NAME = "score"
+VERSION = 1
+SEEDED = False
+VOLATILE: tuple[str, ...] = ()
+OUTPUTS = ("candidates",)
+
+
+class Config(StageConfig):
+    """Which teachers score which rows."""
+
+    kind: Literal["score"] = "score"
+    candidates: Candidates
+    teachers: dict[str, AnyTeacher] = Field(min_length=1, description="column name -> teacher, scored in this order")
+    depth: dict[str, int] = Field(
+        default={},
+        description="split -> rank down to which rows are scored (in train, judged positives always are); default: all",
+    )
+
+
+def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
+    """Publish the same tables with the columns ``teacher.NAME``."""
+    from retkd import candidates as table
+    from retkd.shards import atomic, shard_name
+    from retkd.teachers.base import Rows
+
+    source = inputs.artifacts[config.candidates]
+    tables = {split: table.read(source / split) for split in table.splits(source)}
+    chosen = {split: _chosen(rows, config.depth.get(split), split) for split, rows in tables.items()}
+    metrics = Metrics(rows_in=sum(rows.num_rows for rows in tables.values()))
+    for name, teacher in config.teachers.items():
+        splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
+        judged = teacher.judge(name, splits, inputs, out / "work")
+        for split, scores in judged.scores.items():
+            tables[split] = _with_column(tables[split], name, chosen[split], scores, judged.scale)
+        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values()))}
+        metrics.timings[f"{name}_new_pairs"] = judged.num_new
+        metrics.truncation_rate[name] = judged.truncation_rate
+    for split, rows in tables.items():
+        with atomic(out / split / shard_name(0, 1)) as temporary:
+            table.write(table.checked(rows), temporary, {"retkd.key": inputs.key})
+    metrics.rows_out = metrics.rows_in
+    unscored = metrics.rows_in - sum(map(len, chosen.values()))
+    metrics.values["rows_below_depth"] = unscored
+    return metrics
+
+
+def _chosen(rows: Any, depth: int | None, split: str) -> Any:
+    import numpy as np
+
+    if depth is None:
+        return np.arange(rows.num_rows)
+    deep_enough = rows["rank"].to_numpy() <= depth
+    if split == "train":
+        deep_enough |= rows["relevance"].fill_null(0).to_numpy() > 0
+    return np.flatnonzero(deep_enough)
+
+
+def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    from retkd import candidates as table
+
+    column = np.zeros(rows.num_rows, dtype=np.float32)
+    absent = np.ones(rows.num_rows, dtype=bool)
+    column[chosen] = scores
+    absent[chosen] = False
+    return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), scale)

@@ -1,0 +1,10 @@
+"""Students: what kind of encoder is trained, from which checkpoint, with which layers."""
+
+from typing import Any
+
+from retkd.parts import one_of, registry
+from retkd.students.dense import Dense
+
+STUDENTS = registry("students", Dense)
+
+AnyStudent: Any = one_of(STUDENTS)

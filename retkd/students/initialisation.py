@@ -1,0 +1,80 @@
+"""A small encoder out of a bigger one: keep some of its layers."""
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from retkd.errors import ModelError
+from retkd.layers import layer_list
+from retkd.parts import Part
+
+
+class First(Part):
+    """The lowest ``first`` layers."""
+
+    first: PositiveInt
+
+
+class Every(Part):
+    """Every ``every``-th layer, counted from the top, so that the last layer stays: of 6, every=2 keeps 1, 3, 5."""
+
+    every: PositiveInt = Field(ge=2)
+
+
+Layers = list[NonNegativeInt] | First | Every | Literal["every_second"] | None
+"""Which layers to keep: a list of indices from 0, ``{first: n}``, ``{every: n}``, ``every_second``, or all (null)."""
+
+
+def kept(layers: Layers, num_layers: int, where: str) -> list[int]:
+    """Indices of the layers that stay.
+
+    >>> kept("every_second", 6, ""), kept(Every(every=3), 6, ""), kept(First(first=2), 6, ""), kept(None, 2, "")
+    ([1, 3, 5], [2, 5], [0, 1], [0, 1])
+    """
+    match layers:
+        case None:
+            chosen = list(range(num_layers))
+        case "every_second":
+            chosen = list(range(num_layers))[::-1][::2][::-1]
+        case Every(every=step):
+            chosen = list(range(num_layers))[::-1][::step][::-1]
+        case First(first=count):
+            chosen = list(range(count))
+        case _:
+            chosen = list(layers)
+    if not chosen or chosen != sorted(set(chosen)) or chosen[-1] >= num_layers:
+        raise ModelError(
+            "the student cannot keep these layers",
+            where=f"student.layers of {where}",
+            seen=chosen,
+            allowed=f"rising indices from 0 to {num_layers - 1}",
+            next_step="`every_second`, {first: n}, {every: n} or a list such as [0, 2, 5]",
+        )
+    return chosen
+
+
+def keep_layers(transformer: Any, layers: Layers, where: str) -> list[int]:
+    """Drop the other layers of a transformers encoder in place; the indices that were kept."""
+    holder, name = layer_list(transformer)
+    stack = getattr(holder, name)
+    chosen = kept(layers, len(stack), where)
+    setattr(holder, name, type(stack)(stack[i] for i in chosen))
+    for field in ("num_hidden_layers", "n_layers"):
+        if hasattr(transformer.config, field):
+            setattr(transformer.config, field, len(chosen))
+    return chosen
+
+
+def set_dropout(transformer: Any, rate: float) -> None:
+    """Set every dropout of a transformer, in its modules and its configuration."""
+    from torch.nn import Dropout
+
+    for module in transformer.modules():
+        if isinstance(module, Dropout):
+            module.p = rate
+        for name in ("dropout_prob", "attention_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, rate)
+    for field in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        if hasattr(transformer.config, field):
+            setattr(transformer.config, field, rate)

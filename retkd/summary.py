@@ -1,0 +1,71 @@
+"""summary.json: what a nightly job reads. Numbers of the evaluation, cost of each stage, paths of the exports."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retkd.evaluation.names import measure_name
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+
+def summary(recipe: "Recipe", artifacts: dict[str, Path], manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The summary of the stages that stand. ``complete`` is whether all of them do."""
+    splits, gaps = {}, {}
+    for name, config in recipe.stages.items():
+        if config.kind == "evaluate" and name in manifests:
+            label = (
+                (lambda split: split)
+                if config.collection is None
+                else (lambda split, c=config.collection: f"{c}/{split}")
+            )
+            splits |= {label(s): told for s, told in _json(artifacts[name] / "measures.json").items()}
+            gaps |= {label(s): told for s, told in _json(artifacts[name] / "gap.json").items()}
+    headline = next((split for split in ("test", "dev") if split in gaps), next(iter(gaps), None))
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "complete": set(manifests) == set(recipe.stages),
+        "splits": splits,
+        "gap": {"split": headline, **gaps[headline]} if headline else None,
+        "gaps": gaps,
+        "stages": {name: _stage(artifacts[name], told) for name, told in manifests.items()},
+        "exports": {name: str(artifacts[name]) for name in manifests if recipe.stages[name].kind == "export"},
+    }
+
+
+def _stage(artifact: Path, told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "artifact": str(artifact),
+        "key": told["key"],
+        "digest": told["digest"],
+        "wall_seconds": told["wall_seconds"],
+        "peak_memory_mib": told["peak_memory_mib"],
+        "rows": told["rows"],
+        "created": told["created"],
+    }
+
+
+def expectations(recipe: "Recipe", told: dict[str, Any]) -> list[dict[str, Any]]:
+    """One outcome per `expected` line: exact, within tolerance, fail; a missing number is a fail."""
+    return [_outcome(line, told) for line in recipe.expected]
+
+
+def _outcome(line: Any, told: dict[str, Any]) -> dict[str, Any]:
+    if line.system == "gap":
+        value = (told["gaps"].get(line.split) or {}).get(line.measure)
+    else:
+        systems = told["splits"].get(line.split) or {}
+        value = ((systems.get(line.system) or {}).get(measure_name(line.measure)) or {}).get("mean")
+    outcome = "fail"
+    if value is not None and abs(value - line.value) <= 1e-9:
+        outcome = "exact"
+    elif value is not None and abs(value - line.value) <= line.tolerance:
+        outcome = "within tolerance"
+    return {**line.model_dump(), "seen": value, "outcome": outcome}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    import json
+
+    return json.loads(path.read_text(encoding="utf-8"))

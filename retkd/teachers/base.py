@@ -1,0 +1,69 @@
+"""What every teacher gives: one raw score per row of the tables that it is shown, and the scale of these scores."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from retkd.parts import Part, Scale
+from retkd.stage import Inputs
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split that are to be scored, and the whole table that they are in."""
+
+    split: str
+    table: pa.Table
+    chosen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Float32 scores of the chosen rows of each split, in order, with their scale.
+
+    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows.
+    """
+
+    scores: dict[str, np.ndarray]
+    scale: Scale
+    num_new: int = 0
+    truncation_rate: float = 0.0
+
+
+class Teacher(Part):
+    """Scores rows. A subclass says how."""
+
+    def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
+        """Scores of every chosen row. ``work`` is scratch that survives a kill."""
+        raise NotImplementedError
+
+
+def pair_texts(splits: list[Rows], inputs: Inputs) -> "PairTexts":
+    """The texts of all chosen rows of all splits, each text once."""
+    queries: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
+    for rows in splits:
+        found = {q.query_id: q.text for q in inputs.collection.queries(rows.split)}
+        query_ids, doc_ids = (rows.table[c].take(pa.array(rows.chosen)).to_pylist() for c in ("query_id", "doc_id"))
+        queries |= {f"{rows.split}/{query_id}": found[query_id] for query_id in dict.fromkeys(query_ids)}
+        pairs += zip((f"{rows.split}/{query_id}" for query_id in query_ids), doc_ids, strict=True)
+    doc_ids = list(dict.fromkeys(doc_id for _, doc_id in pairs))
+    documents = {d.doc_id: d.full_text for d in inputs.collection.documents_by_id(doc_ids)}
+    return PairTexts(queries, documents, pairs)
+
+
+@dataclass(frozen=True)
+class PairTexts:
+    """Texts by id and the pairs of ids, in the order of the rows. Query ids carry their split."""
+
+    queries: dict[str, str]
+    documents: dict[str, str]
+    pairs: list[tuple[str, str]]
+
+
+def by_split(splits: list[Rows], values: np.ndarray) -> dict[str, np.ndarray]:
+    """Cut one array over all chosen rows into one per split."""
+    ends = np.cumsum([len(rows.chosen) for rows in splits])
+    return {rows.split: part for rows, part in zip(splits, np.split(values, ends[:-1]), strict=True)}

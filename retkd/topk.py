@@ -1,0 +1,66 @@
+"""Exact nearest neighbours block by block: never the whole corpus, never corpus x queries, in memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def blocks(num_rows: int, dim: int, num_queries: int, memory_mib: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of corpus blocks such that a float32 block and its scores fit into ``memory_mib``."""
+    bytes_per_row = 4 * (dim + 2 * min(num_queries, 1024))
+    rows = max(int(memory_mib * 2**20 / bytes_per_row), 1)
+    for start in range(0, num_rows, rows):
+        yield start, min(start + rows, num_rows)
+
+
+def exact_topk(
+    queries: np.ndarray, vectors: np.ndarray, k: int, *, memory_mib: int = 512, device: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores ``[query, k]`` (float32, descending) and rows ``[query, k]`` (int64) by inner product.
+
+    ``vectors`` may be a memory map; one block of it is read at a time and the lists are merged, so the peak is one
+    block, its scores and the top k. Equal scores are ordered by row number. ``k`` is cut at the number of vectors.
+    """
+    import torch
+
+    k = min(k, len(vectors))
+    all_scores = np.empty((len(queries), k), dtype=np.float32)
+    all_rows = np.empty((len(queries), k), dtype=np.int64)
+    for first in range(0, len(queries), 1024):
+        chunk = torch.from_numpy(np.array(queries[first : first + 1024], dtype=np.float32)).to(device)
+        best = (
+            torch.empty((len(chunk), 0), device=device),
+            torch.empty((len(chunk), 0), dtype=torch.int64, device=device),
+        )
+        for start, stop in blocks(len(vectors), vectors.shape[1], len(chunk), memory_mib):
+            block = torch.from_numpy(np.array(vectors[start:stop], dtype=np.float32)).to(device)
+            scores, rows = stable_topk(chunk @ block.T, min(k, stop - start))
+            best = merged(best, (scores, rows + start), k)
+        all_scores[first : first + len(chunk)] = best[0].cpu().numpy()
+        all_rows[first : first + len(chunk)] = best[1].cpu().numpy()
+    return all_scores, all_rows
+
+
+def stable_topk(scores, k: int):  # type: ignore[no-untyped-def]
+    """``torch.topk`` along the last axis with equal scores ordered by column, including at the cut."""
+    import torch
+
+    top, columns = torch.topk(scores, k, dim=1)
+    tied = (scores == top[:, -1:]).sum(dim=1) > (top == top[:, -1:]).sum(dim=1)
+    for row in torch.nonzero(tied).flatten().tolist():
+        columns[row] = torch.argsort(scores[row], descending=True, stable=True)[:k]
+        top[row] = scores[row][columns[row]]
+    columns, order = torch.sort(columns, dim=1)
+    top = torch.gather(top, 1, order)
+    top, order = torch.sort(top, dim=1, descending=True, stable=True)
+    return top, torch.gather(columns, 1, order)
+
+
+def merged(best, new, k: int):  # type: ignore[no-untyped-def]
+    """The best ``k`` of two sorted lists of (scores, rows); earlier rows win ties."""
+    import torch
+
+    scores = torch.cat([best[0], new[0]], dim=1)
+    rows = torch.cat([best[1], new[1]], dim=1)
+    top, order = torch.sort(scores, dim=1, descending=True, stable=True)
+    return top[:, :k], torch.gather(rows, 1, order)[:, :k]

@@ -1,0 +1,208 @@
+"""The only file that knows ``transformers.Trainer``: a thin subclass, its arguments, its checkpoints, its trace."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+
+from retkd.errors import RetkdError
+from retkd.optimisation import Optimisation
+from retkd.progress import track
+
+COMPLETE = "complete"
+
+
+class Examples(Dataset):  # type: ignore[type-arg]
+    """``steps x batch`` examples in a fixed order: whole passes, each shuffled by (seed, pass)."""
+
+    def __init__(self, examples: Sequence[Any], num_rows: int, seed: int) -> None:
+        self.examples = examples
+        self.num_rows = num_rows
+        self.seed = seed
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, row: int) -> Any:
+        epoch, position = divmod(row, len(self.examples))
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._order = (epoch, torch.randperm(len(self.examples), generator=generator).tolist())
+        return self.examples[self._order[1][position]]
+
+
+class DistillationTrainer(Trainer):
+    """Reads ``{"batch": Batch}``; the model gives the loss and its terms; ``dev`` gives measures of the model."""
+
+    def __init__(self, *args: Any, dev: Callable[[], dict[str, float]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dev = dev
+        self.terms: dict[str, float] = {}
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
+
+    def compute_loss(self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+        """The model's loss. Raises :class:`RetkdError` when it is not finite, before it spoils the weights."""
+        terms = model(inputs["batch"].to(self.args.device))
+        loss = terms["loss"]
+        if not torch.isfinite(loss):
+            raise RetkdError(
+                "the training loss is not finite",
+                where=f"step {self.state.global_step + 1}",
+                seen={name: float(value) for name, value in terms.items()},
+                next_step="lower the learning rate, or look at the teacher scores in the audit",
+            )
+        self.terms = {name: float(value) for name, value in terms.items() if name != "loss"}
+        return (loss, terms) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """As ever, with the value of each term beside the loss."""
+        super().log({**logs, **self.terms} if "loss" in logs else logs, *args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measures on dev, by the callable that was given."""
+        assert self.dev is not None
+        self.model.eval()
+        with torch.inference_mode():
+            measures = {f"eval_{name}": value for name, value in self.dev().items()}
+        self.log(measures)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measures)
+        return measures
+
+
+class _Steps(TrainerCallback):
+    """Marks a checkpoint as whole once it is; tells the progress."""
+
+    def __init__(self, step: Callable[[int], None]) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.step(1)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def train(
+    model: nn.Module,
+    examples: Sequence[Any],
+    collate: Callable[[Sequence[Any]], Any],
+    optimisation: Optimisation,
+    *,
+    batch_queries: int,
+    seed: int,
+    work: Path,
+    device: str,
+    label: str,
+    dev: Callable[[], dict[str, float]] | None = None,
+    primary: str = "nDCG@10",
+    optimizer: torch.optim.Optimizer | None = None,
+) -> list[dict[str, Any]]:
+    """Train ``model`` in place; the trace, one row per step and per look at dev.
+
+    Goes on from the last whole checkpoint in ``work`` to the same trace and weights as a run that was never stopped.
+    """
+    if optimisation.steps == 0:
+        return []
+    rows = optimisation.steps * optimisation.accumulation * batch_queries
+    watching = dev is not None and optimisation.evaluate_every is not None
+    trainer = DistillationTrainer(
+        model=model,
+        args=_arguments(optimisation, batch_queries, seed, work, device, primary, watching),
+        train_dataset=Examples(examples, rows, seed),
+        data_collator=collate,
+        eval_dataset=() if watching else None,
+        dev=dev,
+        optimizers=(optimizer, None),
+        callbacks=[EarlyStoppingCallback(optimisation.patience)] if watching and optimisation.patience else None,
+    )
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_whole_checkpoint(work)
+    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    with track(label, total=optimisation.steps, done=done) as step:
+        trainer.add_callback(_Steps(step))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return [row for entry in trainer.state.log_history if (row := trace_row(entry)) is not None]
+
+
+def _arguments(
+    optimisation: Optimisation, batch_queries: int, seed: int, work: Path, device: str, primary: str, watching: bool
+) -> TrainingArguments:
+    best = watching and (optimisation.keep == "best" or optimisation.patience is not None)
+    save_every = optimisation.save_every
+    if best and optimisation.evaluate_every:
+        save_every = optimisation.evaluate_every * max(1, round(save_every / optimisation.evaluate_every))
+    precision = resolved_precision(optimisation.precision, device)
+    return TrainingArguments(
+        output_dir=str(work),
+        max_steps=optimisation.steps,
+        per_device_train_batch_size=batch_queries,
+        gradient_accumulation_steps=optimisation.accumulation,
+        learning_rate=optimisation.learning_rate,
+        warmup_steps=optimisation.warmup_steps,
+        lr_scheduler_type=optimisation.schedule,
+        weight_decay=optimisation.weight_decay,
+        max_grad_norm=optimisation.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        seed=seed,
+        use_cpu=device == "cpu",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+        save_strategy="steps",
+        save_steps=save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if watching else "no",
+        eval_steps=optimisation.evaluate_every,
+        load_best_model_at_end=best,
+        metric_for_best_model=primary if best else None,
+        greater_is_better=True if best else None,
+        restore_callback_states_from_checkpoint=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+
+
+def resolved_precision(asked: str, device: str) -> str:
+    """``auto`` is bf16 on a CUDA device that has it in hardware, else fp32."""
+    if asked != "auto":
+        return asked
+    return "bf16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def last_whole_checkpoint(work: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; others are removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for path in found:
+        if not (path / COMPLETE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return whole[-1] if whole else None
+
+
+def trace_row(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """A row of trace.jsonl out of the trainer's log: a step, or a look at dev. Clock measurements are left out."""
+    dev = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+    if dev:
+        return {"step": entry["step"], "dev": dev}
+    if "loss" not in entry:
+        return None
+    return {name: value for name, value in entry.items() if name != "epoch" and math.isfinite(value)}
+
+
+def write_trace(trace: list[dict[str, Any]], path: Path) -> None:
+    """One JSON object per line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in trace), encoding="utf-8")

@@ -1,0 +1,86 @@
+"""Vectors of a whole collection, encoded once: shards that survive a kill, then one memory-mapped file.
+
+The store is addressed by (encoder weights digest, document side, collection digest), so the dense miner, the index and
+an embedding teacher share one encoding of the corpus.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from retkd.collections.base import Collection
+from retkd.encoder import Encoder
+from retkd.shards import atomic, ranges, shard_map, shard_name
+from retkd.stage import Model, Runtime
+
+DOCUMENTS_PER_SHARD = 4096
+FILES = ("vectors.npy", "doc_ids.txt")
+
+
+@dataclass(frozen=True)
+class CorpusVectors:
+    """``vectors`` is a read-only memory map ``[document, dim]``; ``doc_ids`` are in the same order."""
+
+    folder: Path
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """Float32, memory-mapped."""
+        return np.load(self.folder / "vectors.npy", mmap_mode="r")
+
+    @property
+    def doc_ids(self) -> list[str]:
+        """Document ids in the order of the vectors."""
+        return read_doc_ids(self.folder / "doc_ids.txt")
+
+
+def read_doc_ids(path: Path) -> list[str]:
+    """One JSON string per line."""
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def corpus_vectors(
+    encoder: Encoder, model: Model, collection: Collection, store: Path, runtime: Runtime
+) -> CorpusVectors:
+    """The vectors of every document of ``collection`` by ``encoder``: read from the store, or encoded into it."""
+    address = sha256(f"{model.digest}|document|{collection.digest}|{DOCUMENTS_PER_SHARD}".encode()).hexdigest()
+    folder = store / "vectors" / address[:24]
+    if not (folder / "vectors.npy").exists():
+        plan = ranges(collection.num_documents, DOCUMENTS_PER_SHARD)
+        paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
+        write = partial(_write_shard, encoder, collection, plan, runtime.tokens_per_batch)
+        shard_map(write, paths, label=f"encode {collection.num_documents:,} documents (shards)")
+        _join(paths, folder, collection.num_documents, encoder.dim)
+    return CorpusVectors(folder)
+
+
+def _write_shard(
+    encoder: Encoder, collection: Collection, plan: list[tuple[int, int]], tokens_per_batch: int, index: int, path: Path
+) -> None:
+    documents = list(collection.documents(*plan[index]))
+    vectors = encoder.encode([d.full_text for d in documents], "document", tokens_per_batch)
+    with path.open("wb") as out:
+        np.savez(out, vectors=vectors, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
+
+
+def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:
+    with atomic(folder / "doc_ids.txt") as temporary, temporary.open("w", encoding="utf-8") as ids:
+        for path in paths:
+            with np.load(path) as shard:
+                ids.writelines(json.dumps(doc_id) + "\n" for doc_id in json.loads(str(shard["doc_ids"])))
+    with atomic(folder / "vectors.npy") as temporary:
+        joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(num_rows, dim))
+        row = 0
+        for path in paths:
+            with np.load(path) as shard:
+                block = shard["vectors"]
+            joined[row : row + len(block)] = block
+            row += len(block)
+        joined.flush()
+    for path in paths:
+        path.unlink()

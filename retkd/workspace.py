@@ -1,0 +1,125 @@
+"""Artifacts on disk: named by what went in, trusted only when their manifest stands.
+
+    <workspace>/artifacts/<kind>-<key12>/   one stage's result; manifest.json is renamed into place last
+    <workspace>/<recipe name>/              stages.json, summary.json, report.html of the latest run
+    <workspace>/store/                      pair scores and corpus vectors, shared by all recipes
+    <workspace>/cache/                      whatever can be made again
+
+A folder without a manifest is an attempt that was cut short: the next run goes on in it. Its ``work`` subfolder is
+scratch (checkpoints), removed once the manifest stands and never part of the digest.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from retkd.digests import FileDigests, digest_file, digest_of
+from retkd.errors import WorkspaceError
+from retkd.shards import atomic
+
+MANIFEST = "manifest.json"
+WORK = "work"
+
+
+class Workspace:
+    """The folder that holds all runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = root / "store"
+        self.cache = root / "cache"
+        self.digests = FileDigests(self.cache / "file-digests.json")
+
+    def artifact(self, kind: str, key: str) -> Path:
+        """The folder of a stage's result, there or not."""
+        return self.root / "artifacts" / f"{kind}-{key[:12]}"
+
+    def recipe_folder(self, name: str) -> Path:
+        """Where the latest run of a recipe is told."""
+        return self.root / name
+
+    def stages(self, name: str) -> dict[str, str]:
+        """Stage name -> artifact folder name, of the latest run of a recipe."""
+        path = self.recipe_folder(name) / "stages.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write_json(self, path: Path, data: object) -> None:
+        """Write JSON by one atomic rename."""
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def manifest(artifact: Path) -> dict[str, Any] | None:
+    """The manifest of an artifact, or None when it was never published."""
+    path = artifact / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def stands(artifact: Path) -> bool:
+    """Whether the artifact is published and every output has its size. Contents are checked by :func:`damage`."""
+    told = manifest(artifact)
+    return told is not None and not any(_wrong_size(artifact, name, of) for name, of in told["outputs"].items())
+
+
+def damage(artifact: Path) -> list[str]:
+    """What is wrong with a published artifact, by hashing every file again; empty when nothing is."""
+    told = manifest(artifact)
+    if told is None:
+        return [f"{artifact.name}: no manifest, so nothing here is trusted"]
+    found = []
+    for name, of in told["outputs"].items():
+        if _wrong_size(artifact, name, of):
+            found.append(f"{artifact.name}/{name}: missing or not {of['bytes']:,} bytes")
+        elif digest_file(artifact / name) != of["sha256"]:
+            found.append(f"{artifact.name}/{name}: content is not what the manifest says")
+    return found
+
+
+def _wrong_size(artifact: Path, name: str, of: dict[str, Any]) -> bool:
+    path = artifact / name
+    return not path.is_file() or path.stat().st_size != of["bytes"]
+
+
+def publish(artifact: Path, told: dict[str, Any], volatile: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Hash every output, write the manifest last, drop the scratch. Returns the whole manifest.
+
+    Files that match a ``volatile`` pattern hold clock measurements: they are listed and hashed but do not enter the
+    artifact's digest, so two runs of the same stage have the same digest.
+    """
+    for leftover in artifact.rglob(".*.tmp-*"):
+        leftover.unlink()
+    outputs: dict[str, dict[str, Any]] = {}
+    for path in sorted(p for p in artifact.rglob("*") if p.is_file()):
+        name = path.relative_to(artifact).as_posix()
+        if name == MANIFEST or name.split("/")[0] == WORK:
+            continue
+        outputs[name] = {"sha256": digest_file(path), "bytes": path.stat().st_size}
+        if any(fnmatch(name, pattern) for pattern in volatile):
+            outputs[name]["volatile"] = True
+    steady = {name: of["sha256"] for name, of in outputs.items() if "volatile" not in of}
+    whole = {**told, "digest": digest_of(steady), "outputs": outputs}
+    with atomic(artifact / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    shutil.rmtree(artifact / WORK, ignore_errors=True)
+    return whole
+
+
+@contextmanager
+def locked(artifact: Path) -> Iterator[None]:
+    """Hold an artifact against other processes. The lock goes with the process, however it ends."""
+    artifact.parent.mkdir(parents=True, exist_ok=True)
+    with (artifact.parent / f".{artifact.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WorkspaceError(
+                "another process is working on this artifact",
+                where=artifact,
+                next_step="wait for it, or give this run its own --workspace",
+            ) from error
+        yield
