@@ -7,7 +7,7 @@ from fractions import Fraction
 from hashlib import sha1
 from pathlib import Path
 
-from retkd.collections.first_sentence import first_sentence, repeats_name, words
+from retkd.collections.first_sentence import first_sentence, num_plain_words, repeats_name, words
 from retkd.collections.near_duplicates import kept_first
 from retkd.collections.python_functions import Function, functions
 from retkd.collections.standard_library import module_name
@@ -72,7 +72,7 @@ def _reason(function: Function, query: str) -> str | None:
     """Why a function is left out, or ``None``."""
     if any("\ud800" <= character <= "\udfff" for character in query + function.source):
         return "text that is not UTF-8"
-    if len(words(query)) < MIN_WORDS:
+    if num_plain_words(query) < MIN_WORDS:
         return f"docstring of fewer than {MIN_WORDS} words"
     if repeats_name(query, _name(function)):
         return "docstring that repeats the name"

@@ -3,7 +3,8 @@
 import re
 
 ABBREVIATIONS = ("e.g", "i.e", "etc", "vs", "cf", "resp", "approx", "incl", "fig")
-END = re.compile(r"[.!?](?=[\"')\]]*(\s|$))")
+END = re.compile(r"""(?<!\s)(?<![\s(]["'])[.!?](?=["')\]]*(\s|$))""")
+"""A stop before a blank, which is not itself quoted as in ``"."``."""
 FILLERS = frozenset(
     {"a", "an", "the", "this", "that", "these", "it", "its", "of", "to", "in", "on", "at", "by", "for", "from", "with"}
     | {"as", "and", "or", "is", "are", "be", "if", "given", "return"}
@@ -32,6 +33,17 @@ def words(text: str) -> list[str]:
     ['return', 'the', 'http', 'server', 's', 'base', 'url']
     """
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+", text)]
+
+
+def num_plain_words(text: str) -> int:
+    """Words of letters alone: what a sentence has and a formula has not.
+
+    >>> num_plain_words("Don't read a line."), num_plain_words("FWS = 1*WSP"), num_plain_words("math.ceil(a)")
+    (4, 1, 0)
+    """
+    return sum(
+        re.fullmatch(r"[^\W\d_](?:[^\W\d_]|['-])*[.,:;!?]?", word.strip("\"'`()")) is not None for word in text.split()
+    )
 
 
 def repeats_name(sentence: str, name: str) -> bool:
@@ -71,7 +83,7 @@ def _after_signature(rest: str) -> str:
     prose = re.split(r"\s--?\s+|[.:]\s+(?=[A-Z])", result, maxsplit=1)
     if len(prose) == 2:
         return prose[1]
-    return result if len(result.split()) > 2 and result[0] not in "([{" else ""
+    return result if len(result.split()) > 3 and result[0] not in "([{" else ""
 
 
 def _closing(text: str, start: int) -> int:

@@ -80,7 +80,8 @@ class HuggingFace(MadeConfig):
         if self.pairs:
             write_pairs(self.pairs, folder)
             return
-        assert self.corpus is not None and self.queries is not None, "the validator holds this"
+        assert self.corpus is not None, "the validator holds this"
+        assert self.queries is not None, "the validator holds this"
         write_documents(folder, _documents(self.corpus))
         write_queries(folder, _queries(self.queries))
         write_qrels(folder, {split: _judgements(table) for split, table in self.qrels.items()})

@@ -13,7 +13,7 @@ from retkd.collections.file_digest import file_digests
 from retkd.collections.made import COUNTS, MadeConfig
 from retkd.collections.standard_library import library_files, library_root
 
-VERSION = 1
+VERSION = 2
 """Of the rules by which pairs are made; part of the digest."""
 
 

@@ -69,7 +69,8 @@ def _source(lines: list[str], node: FunctionNode) -> str:
 def _without(own: dict[int, str], docstring: ast.stmt) -> dict[int, str]:
     """The numbered lines without the docstring's characters, without ``;`` after it, without lines it leaves blank."""
     first, last, end = docstring.lineno, docstring.end_lineno, docstring.end_col_offset
-    assert last is not None and end is not None, "ast.parse sets them"
+    assert last is not None, "ast.parse sets it"
+    assert end is not None, "ast.parse sets it"
     before = own[first].encode()[: docstring.col_offset].decode()
     after = re.sub(r"^\s*(;\s*)?", "", own[last].encode()[end:].decode())
     left = {first: before + after} if before.strip() or after else {}

@@ -17,6 +17,8 @@ from retkd.collections.first_sentence import first_sentence, repeats_name
         ("Parse version 3.11 of it (see above.) Done.", "Parse version 3.11 of it (see above."),
         ("Is it open?  Yes.", "Is it open?"),
         ("No stop here", "No stop here"),
+        ('Split at "." and join. Done.', 'Split at "." and join.'),
+        ("Give back 'this'. Done.", "Give back 'this'."),
         ("f(x, y) -> z\n\nAdd two numbers.", "Add two numbers."),
         ("f(x, (y)) -> (z, w)\nAdd two numbers.", "Add two numbers."),
         ("S.f(x) -> int -- add two numbers", "add two numbers"),

@@ -23,7 +23,7 @@ def test_official_files(tmp_path, cache):
     collection = MsMarco(path=written(tmp_path / "m", FILES)).open(cache)
     assert collection.splits == ("train", "dev")
     assert list(collection.documents(1)) == [Document("1", "The Manhattan Project"), Document("10", "A tab\tinside")]
-    assert list(collection.documents_by_id(["10", "0"]))[0].text == "A tab\tinside"
+    assert next(iter(collection.documents_by_id(["10", "0"]))).text == "A tab\tinside"
     assert collection.queries("train") == [Query("121352", "define extreme"), Query("634306", "what is it")]
     assert collection.qrels("dev") == {"1048585": {"0": 1}}
 
