@@ -1,5 +1,7 @@
 """A recipe: one YAML file that says the whole chain. Read, overridden, expanded, validated; all errors come together."""
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,7 +63,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     Overrides win over the budget, the budget over the file. Raises :class:`RecipeError` with every problem found.
     """
     text = _text(path)
-    raw = _parsed_yaml(path, text)
+    raw = _whole(path, text)
     settings = [parsed(item) for item in overrides]
     if seed is not None:
         settings.append((("seed",), seed))
@@ -77,6 +79,39 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     if problems:
         raise RecipeError(f"the recipe {path} cannot be run: {_count(problems)}", problems=problems)
     return whole
+
+
+def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The raw recipe; with ``extends: FILE``, that file's keys with this file's on top, then the dotted keys of ``set``."""
+    raw = _with_environment(_parsed_yaml(path, text), path)
+    changes = [(tuple(str(key).split(".")), value) for key, value in (raw.pop("set", None) or {}).items()]
+    extended = raw.pop("extends", None)
+    if extended is not None:
+        base = (path.parent / str(extended)).resolve()
+        if base in below:
+            raise RecipeError("recipes extend each other in a circle", where=path, seen=" -> ".join(map(str, below)))
+        raw = {**_whole(base, _text(base), (*below, path.resolve())), **raw}
+    return applied(raw, changes)
+
+
+def _with_environment(value: Any, path: Path) -> Any:
+    """Strings with ``${NAME}`` filled in from the environment; an unset name is an error, never an empty string."""
+    if isinstance(value, dict):
+        return {key: _with_environment(inner, path) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_environment(inner, path) for inner in value]
+    if not isinstance(value, str):
+        return value
+    for name in re.findall(r"\$\{(\w+)\}", value):
+        if name not in os.environ:
+            raise RecipeError(
+                f"the recipe reads the environment variable {name}, which is not set",
+                where=path,
+                seen=value,
+                next_step=f"export {name}=..., or override the key with --set",
+            )
+        value = value.replace(f"${{{name}}}", os.environ[name])
+    return value
 
 
 def _text(path: Path) -> str:

@@ -4,17 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retkd.errors import RecipeError, did_you_mean
-
-PACKAGE = Path(__file__).parent
-
-
-def folder(name: str) -> Path:
-    """``pipelines`` or ``indexes``: beside the package in a checkout, inside it when installed from a wheel."""
-    beside = PACKAGE.parent / name
-    return beside if (PACKAGE.parent / "pyproject.toml").is_file() and beside.is_dir() else PACKAGE / "_recipes" / name
+from retkd.shipped import folder
 
 
 def located(path: Path) -> Path:
@@ -78,14 +69,3 @@ def kinds() -> list[tuple[str, str]]:
         "exporters": EXPORTERS,
     }
     return [(family, ", ".join(known)) for family, known in families.items()]
-
-
-def index_recipe(name: str) -> dict[str, Any]:
-    """The content of ``indexes/NAME.yaml`` or of a file."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder("indexes") / f"{name}.yaml"
-    if not path.is_file():
-        known = [stem for stem, _ in listed_indexes()]
-        raise RecipeError(
-            "there is no such index recipe", seen=name, allowed=", ".join(known), next_step=did_you_mean(name, known)
-        )
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from pydantic import Field
 from retkd.collections.base import Collection, CollectionConfig, Document, Query
 from retkd.collections.cache_folder import read_json, write_json
 from retkd.collections.catalogue import content_of, dataset_with, json_digest
-from retkd.errors import DataError, MissingExtraError, did_you_mean
+from retkd.errors import DataError, did_you_mean
 
 AT_ONCE = 1024
 """Documents fetched from the package's store in one call."""
@@ -35,11 +35,8 @@ class IrDatasets(CollectionConfig):
     query_field: str | None = Field(default=None, description="of a query; default: the package's own choice")
 
     def open(self, cache: Path) -> "IrDatasetsCollection":
-        """The collection. Raises :class:`MissingExtraError` when the package is not installed."""
-        try:
-            return IrDatasetsCollection(self, cache, version("ir_datasets"))
-        except PackageNotFoundError:
-            raise MissingExtraError("ir_datasets", "ir_datasets", "collection.kind ir_datasets") from None
+        """The collection."""
+        return IrDatasetsCollection(self, cache, version("ir_datasets"))
 
 
 class IrDatasetsCollection(Collection):

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from retkd.collections.file_digest import file_digests
 from retkd.collections.lines import parsed_lines
 from retkd.collections.records import json_record
-from retkd.errors import DataError, MissingExtraError, did_you_mean
+from retkd.errors import DataError, did_you_mean
 from retkd.parts import Part
 
 AT_ONCE = 1024
@@ -70,10 +70,8 @@ class Table(Part):
         return files
 
     def _hub_rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        try:
-            import datasets
-        except ImportError:
-            raise MissingExtraError("datasets", "huggingface", f"the dataset {self.name}") from None
+        import datasets
+
         try:
             data = datasets.load_dataset(self.name, self.config, split=self.split, revision=self.revision)
         except (OSError, ValueError) as error:

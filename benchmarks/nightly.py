@@ -1,0 +1,27 @@
+"""Run every recipe under pipelines/nightly through `retkd run`; fail when one misses a number that it expects."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+OUTCOMES = {0: "as expected", 2: "the recipe is not valid", 3: "missed an expected number"}
+
+
+def main() -> int:
+    """Exit code 0 only when every recipe ran and reached its numbers."""
+    recipes = sorted((ROOT / "pipelines" / "nightly").rglob("*.yaml"))
+    if not recipes:
+        print("no recipe under pipelines/nightly", file=sys.stderr)
+        return 1
+    codes = {}
+    for recipe in recipes:
+        print(f"== {recipe.relative_to(ROOT)}", flush=True)
+        codes[recipe] = subprocess.run([sys.executable, "-m", "retkd.cli", "run", str(recipe)], cwd=ROOT).returncode
+    for recipe, code in codes.items():
+        print(f"{recipe.stem}: {OUTCOMES.get(code, f'failed with exit code {code}')}")
+    return 1 if any(codes.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
