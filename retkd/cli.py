@@ -1,6 +1,7 @@
 """The command line: run, status, verify, ls, cp, validate, search, history, doctor, and one alias per stage."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,8 @@ Set = Annotated[list[str], typer.Option("--set", help="key=value, dotted; may be
 Seed = Annotated[int | None, typer.Option("--seed", help="overrides the recipe's seed")]
 WorkspacePath = Annotated[Path, typer.Option("--workspace", envvar="RETKD_WORKSPACE", help="where runs are kept")]
 WORKSPACE = Path("runs")
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "true"}
+"""Other libraries' bars and advice would hide ours."""
 
 
 def _recipe(path: Path, overrides: list[str], seed: int | None = None) -> Any:
@@ -186,6 +189,8 @@ for _kind in ("mine", "teach", "score", "select", "train", "index", "evaluate", 
 
 def main() -> None:
     """Entry point: a RetkdError is printed as it is, without a traceback, and gives its exit code."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         app()
     except RetkdError as error:

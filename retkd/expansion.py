@@ -58,7 +58,7 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
             if system not in systems:
                 change = _contrastive if control == "contrastive" else _untrained
                 stages.setdefault(
-                    system, change(copy.deepcopy(stages[student["model"]]), typed.stages[student["model"]])
+                    system, change(copy.deepcopy(stages[student["model"]]))
                 )
                 stages.setdefault(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": system})
                 systems[system] = {"kind": "dense", "model": system, "index": f"{system}_index"}
@@ -71,11 +71,13 @@ def _bm25(evaluation: Any) -> dict[str, Any]:
     return {"kind": "mine", "splits": splits, "miner": {"kind": "bm25", "depth": evaluation.depth}}
 
 
-def _untrained(train: dict[str, Any], config: Any) -> dict[str, Any]:
-    return {**train, "steps": 0}
+def _untrained(train: dict[str, Any]) -> dict[str, Any]:
+    """The student as initialised: nothing of how the other is trained, so that a change of that does not touch it."""
+    kept = {key: value for key, value in train.items() if key in ("kind", "candidates", "student", "seed", "collection")}
+    return {**kept, "objective": [{"kind": "infonce"}], "steps": 0}
 
 
-def _contrastive(train: dict[str, Any], config: Any) -> dict[str, Any]:
+def _contrastive(train: dict[str, Any]) -> dict[str, Any]:
     """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher."""
     own = [term for term in train["objective"] if term["kind"] == "infonce"]
     return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}

@@ -52,7 +52,7 @@ def result(told: dict[str, Any], folder: Path) -> None:
     if told["splits"]:
         from retkd.reporting.terminal import print_results
 
-        print_results(out, told["splits"], told["gaps"])
+        print_results(told["splits"], told["gaps"], out)
     for line in told["expected"]:
         seen = "missing" if line["seen"] is None else f"{line['seen']:.4f}"
         out.print(

@@ -121,3 +121,25 @@ def tiny_collection(folder: Path, num_documents: int = 60, num_queries: int = 30
 def _write_lines(path: Path, lines) -> None:  # type: ignore[no-untyped-def]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def tiny_inputs(root: Path, models: dict[str, Path], artifacts: dict[str, Path] | None = None, seed: int = 0, **runtime):  # type: ignore[no-untyped-def]
+    """What a stage is given: the tiny collection under ``root``, these models and artifacts, one CPU thread."""
+    from retkd.collections.beir import Beir
+    from retkd.digests import FileDigests
+    from retkd.stage import Inputs, Model, Runtime
+
+    folder = root / "collection"
+    if not folder.exists():
+        tiny_collection(folder)
+    digests = FileDigests(root / "digests.json")
+    return Inputs(
+        collection=Beir(path=folder).open(root / "cache"),
+        artifacts=artifacts or {},
+        models={name: Model(name, path, digests.model(path)) for name, path in models.items()},
+        manifests={},
+        seed=seed,
+        runtime=Runtime(device="cpu", threads=1, **runtime),
+        store=root / "store",
+        key="0" * 64,
+    )

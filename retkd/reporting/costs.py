@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from retkd.reporting.figures import duration, percent, plain, size
 from retkd.reporting.labels import spaced
-from retkd.reporting.numbers import duration, percent, plain, size
 
 SPEAKING = ("export", "index", "evaluate", "train", "teach")
 """Kinds whose timings and values are told under sizes and speeds."""

@@ -64,7 +64,9 @@ def gathered(
     names = list(dict.fromkeys([*reads, evaluation]))
     evaluations = [name for name in names if (artifacts[name] / "measures.json").exists()]
     traces = {name: _lines(artifacts[name] / "trace.jsonl") for name in names}
-    audits = {name: _json(artifacts[name] / "audit.json") for name in names if (artifacts[name] / "audit.json").exists()}
+    audits = {
+        name: _json(artifacts[name] / "audit.json") for name in names if (artifacts[name] / "audit.json").exists()
+    }
     return Evidence(
         recipe=recipe,
         evaluation=Evaluation.read(evaluation, artifacts[evaluation]),

@@ -1,11 +1,11 @@
 """Bars of the systems and the meter of the gap, as positions in percent: the page draws them, so text stays readable."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retkd.reporting.labels import label
-from retkd.reporting.numbers import number, percent
+from retkd.reporting.figures import percent
 from retkd.reporting.results import Row
 from retkd.reporting.svg import ticks
 
@@ -34,8 +34,9 @@ class Bars:
 def bars(rows: list[Row], measure: str) -> Bars:
     """One bar per system by ``measure``, on a scale from 0."""
     highest = max((row.cells[measure].high for row in rows), default=1.0) or 1.0
-    marks = ticks(0.0, highest, 4)
-    top = highest if marks[-1] >= highest else min(marks[-1] + marks[1], max(1.0, highest))
+    step = ticks(0.0, highest, 4)[1]
+    top = step * math.ceil(highest / step - 1e-9)
+    marks = ticks(0.0, top, 4)
     drawn = []
     for row in rows:
         cell = row.cells[measure]
@@ -53,26 +54,22 @@ class Meter:
     low: float | None
     high: float | None
     share: str
-    values: dict[str, str]
-    labels: dict[str, str]
 
 
-def meter(told: Mapping[str, Any], protocol: Mapping[str, Any]) -> Meter | None:
+MOST_BEYOND = 0.5
+"""How far beyond control or teacher an interval may stretch the meter; further, it is cut."""
+
+
+def meter(told: Mapping[str, Any]) -> Meter | None:
     """The meter of one split of gap.json; ``None`` when there is no gap to show."""
-    if told["closed"] is None:
+    closed, low, high = told["closed"], told["low"], told["high"]
+    if closed is None:
         return None
-    shares = {"control": 0.0, "teacher": 1.0, "student": told["closed"]}
-    low, high = min(shares.values()), max(shares.values())
+    left = min(0.0, closed, max(closed if low is None else low, -MOST_BEYOND))
+    right = max(1.0, closed, min(closed if high is None else high, 1.0 + MOST_BEYOND))
 
-    def at(share: float | None) -> float | None:
-        return None if share is None else 100 * min(max((share - low) / (high - low), 0.0), 1.0)
+    def at(share: float) -> float:
+        return 100 * min(max((share - left) / (right - left), 0.0), 1.0)
 
-    names = {"control": protocol["baseline"], "student": protocol["student"], "teacher": protocol["teacher"]}
-    return Meter(
-        **{role: at(share) or 0.0 for role, share in shares.items()},
-        low=at(told["low"]),
-        high=at(told["high"]),
-        share=percent(told["closed"]),
-        values={role: number(told[role]) for role in names},
-        labels={role: label(name) for role, name in names.items()},
-    )
+    band = (None, None) if low is None else (at(low), at(high))
+    return Meter(at(0.0), at(closed), at(1.0), *band, share=percent(closed))

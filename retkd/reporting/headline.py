@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from retkd.reporting.evidence import Evaluation
+from retkd.reporting.figures import number, p_value, percent, signed
 from retkd.reporting.labels import label
-from retkd.reporting.numbers import number, p_value, percent, signed
 
 SIGNIFICANT = 0.05
 
@@ -50,10 +50,15 @@ def closed(told: Mapping[str, Any]) -> str:
     if told["closed"] is None:
         return _sentence(told["reason"])
     share = f"It closes {percent(told['closed'])} of the gap from the control to the teacher"
-    share += f" [{percent(told['low'])}, {percent(told['high'])}]." if told["low"] is not None else "."
+    share += f" {band(told)}." if told["low"] is not None else "."
     if told["closed"] > 1:
         share += " It ranks above its teacher."
     return share if told["low"] is not None else f"{share} {_sentence(told['reason'])}"
+
+
+def band(told: Mapping[str, Any]) -> str:
+    """The interval of the share, on one line."""
+    return f"[{percent(told['low'])},\N{NO-BREAK SPACE}{percent(told['high'])}]"
 
 
 def _verdict(difference: float, p: float | None) -> Verdict:

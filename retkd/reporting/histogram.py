@@ -7,7 +7,9 @@ from retkd.reporting.svg import Frame
 TONES = ("student", "other", "teacher", "control")
 
 
-def histogram(edges: Sequence[float], series: Mapping[str, Sequence[float]], title: str, tones: Sequence[str] = TONES) -> str:
+def histogram(
+    edges: Sequence[float], series: Mapping[str, Sequence[float]], title: str, tones: Sequence[str] = TONES
+) -> str:
     """Overlaid steps as an ``<svg>``; ``series`` maps a name to one count per bin."""
     shares = {name: [count / (sum(counts) or 1) for count in counts] for name, counts in series.items()}
     highest = max((share for of in shares.values() for share in of), default=0.0) or 1.0

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from retkd.reporting import labels, numbers
+from retkd.reporting import figures, labels
 from retkd.reporting.costs import leaves, peak_memory, sizes_and_speeds, stage_costs, total_wall
 from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
@@ -54,7 +54,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for module, names in ((numbers, "number signed p_value percent plain"), (labels, "label tone spaced")):
+    for module, names in ((figures, "number signed p_value percent plain"), (labels, "label tone spaced")):
         environment.filters |= {name: getattr(module, name) for name in names.split()}
     environment.filters["svg"] = Markup
     environment.filters["is_code"] = is_code
@@ -81,7 +81,7 @@ def _split(evaluation: Evaluation, split: str) -> dict[str, Any]:
         "headline": headline(evaluation, split),
         "bars": bars(rows, primary),
         "gap": evaluation.gap[split],
-        "meter": meter(evaluation.gap[split], evaluation.protocol),
+        "meter": meter(evaluation.gap[split]),
         "closed": closed(evaluation.gap[split]),
         "won_lost": evaluation.won_lost.get(split) or {"won": [], "lost": []},
     }

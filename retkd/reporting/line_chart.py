@@ -45,16 +45,16 @@ def blocks(points: Points) -> list[tuple[float, float]]:
 
 
 def running_mean(points: Points, share: float = 0.08) -> list[tuple[float, float]]:
-    """Exponential running mean over ``share`` of the points, started at the first value.
+    """Centred mean over ``share`` of the points, of what there is at both ends.
 
-    >>> running_mean([(0, 1.0), (1, 1.0)])
-    [(0, 1.0), (1, 1.0)]
+    >>> running_mean([(0, 1.0), (1, 4.0), (2, 1.0), (3, 0.0)], share=0.75)
+    [(0, 2.5), (1, 2.0), (2, 1.6666666666666667), (3, 0.5)]
     """
-    weight = 2 / (max(share * len(points), 1.0) + 1)
-    mean, smoothed = points[0][1] if points else 0.0, []
-    for x, y in points:
-        mean += weight * (y - mean)
-        smoothed.append((x, mean))
+    half = int(share * len(points)) // 2
+    smoothed = []
+    for i, (x, _) in enumerate(points):
+        window = points[max(i - half, 0) : i + half + 1]
+        smoothed.append((x, sum(y for _, y in window) / len(window)))
     return smoothed
 
 

@@ -8,13 +8,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from retkd.reporting.costs import leaves
 from retkd.reporting.evidence import Evidence
-from retkd.reporting.headline import headline
+from retkd.reporting.figures import number, p_value, percent, plain
+from retkd.reporting.headline import band, headline
 from retkd.reporting.labels import label
 from retkd.reporting.lineage import lineage, stage_named, stage_of_system
-from retkd.reporting.numbers import number, p_value, percent, plain
 from retkd.reporting.results import Row, result_rows
 
-TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "retrieval", "knowledge-distillation", "retkd"]
+TAGS = [
+    "sentence-transformers",
+    "sentence-similarity",
+    "feature-extraction",
+    "retrieval",
+    "knowledge-distillation",
+    "retkd",
+]
 HUB_METRICS = {"nDCG": "ndcg", "MRR": "mrr", "MAP": "map", "R": "recall", "P": "precision"}
 
 
@@ -34,7 +41,7 @@ def model_card(evidence: Evidence, *, license: str | None = None, base_model: st
         loader=PackageLoader("retkd.reporting"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "p_value": p_value, "percent": percent, "plain": plain, "label": label}
-    environment.filters["cell"] = cell
+    environment.filters |= {"cell": cell, "band": band}
     return environment.get_template("model_card.md.j2").render(
         front_matter=_front_matter(evidence, rows, license, base_model),
         name=evidence.recipe,
@@ -44,6 +51,7 @@ def model_card(evidence: Evidence, *, license: str | None = None, base_model: st
         rows=rows,
         gap=evaluation.gap[split],
         base_model=base_model,
+        base_digest=_base_digest(evidence, student),
         license=license,
         student=evidence.manifests.get(student or "", {}),
         objective=_objective(evidence, student),
@@ -65,7 +73,11 @@ def cell(text: str) -> str:
 
 def _front_matter(evidence: Evidence, rows: list[Row], license: str | None, base_model: str | None) -> str:
     evaluation = evidence.evaluation
-    told: dict[str, Any] = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity", "tags": TAGS}
+    told: dict[str, Any] = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": TAGS,
+    }
     told |= {"license": license} if license else {}
     told |= {"base_model": base_model} if base_model and "/" in base_model and ":" not in base_model else {}
     student = next((row for row in rows if row.system == evaluation.protocol["student"]), None)
@@ -83,15 +95,25 @@ def _front_matter(evidence: Evidence, rows: list[Row], license: str | None, base
 
 def _hub_metric(measure: str, value: float) -> dict[str, Any]:
     name, at, cutoff = measure.partition("@")
-    return {"type": f"{HUB_METRICS.get(name, name.lower())}{at and '_at_'}{cutoff}", "name": measure, "value": round(value, 6)}
+    return {
+        "type": f"{HUB_METRICS.get(name, name.lower())}{at and '_at_'}{cutoff}",
+        "name": measure,
+        "value": round(value, 6),
+    }
 
 
 def _base_model(evidence: Evidence, student: str | None) -> str | None:
-    """The base as the recipe names it, where the manifest keeps the recipe's words (``config``); else what the key has."""
+    """The base as the recipe names it, where the manifest keeps the recipe's words under ``config``."""
     manifest = evidence.manifests.get(student or "", {})
     told = (manifest.get("config") or {}).get("student") or _params(manifest).get("student") or {}
     base = told.get("base")
-    return None if base is None or str(base).startswith("stage:") else str(base)
+    return None if base is None or str(base).startswith(("stage:", "model:")) else str(base)
+
+
+def _base_digest(evidence: Evidence, student: str | None) -> str | None:
+    """Twelve digits of the digest of the base model's files."""
+    base = str((_params(evidence.manifests.get(student or "", {})).get("student") or {}).get("base"))
+    return base.partition(":")[2][:12] or None
 
 
 def _objective(evidence: Evidence, student: str | None) -> list[str]:
@@ -100,7 +122,9 @@ def _objective(evidence: Evidence, student: str | None) -> list[str]:
 
 
 def _term(term: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{key.replace('_', ' ')} {plain(value)}" for key, value in term.items() if key != "kind" and value is not None)
+    rest = ", ".join(
+        f"{key.replace('_', ' ')} {plain(value)}" for key, value in term.items() if key != "kind" and value is not None
+    )
     return f"`{term['kind']}`" + (f" ({rest})" if rest else "")
 
 
@@ -117,10 +141,11 @@ def _teachers(evidence: Evidence, stages: list[str]) -> list[str]:
 
 
 def _training(evidence: Evidence, student: str | None) -> list[tuple[str, str]]:
+    """Counts of the training: what the train stage reports, but for its losses, whose scale means nothing elsewhere."""
     manifest = evidence.manifests.get(student or "", {})
-    return [*leaves(manifest.get("metrics") or {}), *([("candidate rows", plain(manifest["rows"]["in"]))] if manifest else [])]
+    told = [(what, value) for what, value in leaves(manifest.get("metrics") or {}) if "loss" not in what]
+    return [*told, ("candidate rows", plain(manifest["rows"]["in"]))] if manifest else []
 
 
 def _params(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     return (manifest.get("key_inputs") or {}).get("params") or {}
-

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from retkd.reporting.figures import interval, number, p_value, signed, with_interval
 from retkd.reporting.labels import label, tone
-from retkd.reporting.numbers import interval, number, p_value, signed, with_interval
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 30
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 10, 34
 """Margins in pixels."""
 
 
@@ -30,7 +30,9 @@ class Frame:
 
     def drawn(self, inside: Iterable[str], title: str, x_label: str, y_ticks: bool = True) -> str:
         """The whole ``<svg>``. ``title`` is what a screen reader says."""
-        parts = [f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(title)}">']
+        parts = [
+            f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(title)}">'
+        ]
         parts += self._x_axis(x_label)
         parts += self._y_axis() if y_ticks else []
         return "".join([*parts, *inside, "</svg>"])
@@ -39,8 +41,10 @@ class Frame:
         bottom = self.height - BOTTOM
         drawn = [f'<line class="axis" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{bottom}" y2="{bottom}"/>']
         for value in ticks(*self.x, 5):
-            drawn.append(f'<text class="tick" x="{self.px(value):.1f}" y="{bottom + 14}" text-anchor="middle">{shown(value)}</text>')
-        label = f'<text class="tick" x="{self.width - RIGHT}" y="{self.height - 2}" text-anchor="end">{escape(x_label)}</text>'
+            drawn.append(
+                f'<text class="tick" x="{self.px(value):.1f}" y="{bottom + 14}" text-anchor="middle">{shown(value)}</text>'
+            )
+        label = f'<text class="tick" x="{self.width - RIGHT}" y="{self.height - 4}" text-anchor="end">{escape(x_label)}</text>'
         return [*drawn, label]
 
     def _y_axis(self) -> list[str]:
@@ -75,7 +79,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     """
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next((s * power for s in (1, 2, 5) if s * power >= 0.99 * rough), 10 * power)
+    step = next((s * power for s in (1, 2, 2.5, 5) if s * power >= 0.75 * rough), 10 * power)
     first = math.ceil(low / step - 1e-9)
     return [round(n * step, 10) for n in range(first, math.floor(high / step + 1e-9) + 1)]
 

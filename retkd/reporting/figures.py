@@ -50,11 +50,12 @@ def p_value(p: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """
+    """A share in percent, with a space that no line breaks at.
+
     >>> percent(0.6249), percent(0.0312, 1), percent(-0.05), percent(None)
-    ('62 %', '3.1 %', '−5 %', '–')
+    ('62\\xa0%', '3.1\\xa0%', '−5\\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.{digits}f} %".replace("-", "−")
+    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,151 @@
+"""Contenders in turn, in one process: equal results first, then medians, spreads and ratios pair by pair."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.limit import matmul_gflop_per_second
+from retkd.resources import measured
+
+AS_CALLED, BEST_FORM = 1.2, 0.97
+SHARE_OF_LIMIT = 0.70
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave, to be compared, and how long it took, in seconds."""
+
+    result: np.ndarray
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of doing the work. ``as_called``: how people call the peer; its other forms count as its best."""
+
+    name: str
+    run: Callable[[], Outcome]
+    ours: bool = False
+    as_called: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance``."""
+
+    name: str
+    unit: str
+    count: int
+    gflop: float
+    tolerance: float
+    facts: dict[str, Any]
+    as_called_goal: bool = True
+
+
+class UnequalError(Exception):
+    """Two contenders did not give the same result: their times cannot be compared."""
+
+
+def timed(work: Callable[[], Any]) -> Callable[[], Outcome]:
+    """The work with its wall time."""
+
+    def run() -> Outcome:
+        began = time.perf_counter()
+        result = work()
+        return Outcome(np.asarray(result), time.perf_counter() - began)
+
+    return run
+
+
+def interleaved(subject: Subject, contenders: Sequence[Contender], repeats: int, matmul: int) -> dict[str, Any]:
+    """Measure the contenders in turn, the first to go changing with each repeat; a warm-up checks the results."""
+    differences = _checked(subject, contenders)
+    seconds: dict[str, list[float]] = {each.name: [] for each in contenders}
+    peaks = {each.name: 0.0 for each in contenders}
+    rates = []
+    for repeat in range(repeats):
+        print(f"{subject.name}: repeat {repeat + 1} of {repeats}", file=sys.stderr, flush=True)
+        rates.append(matmul_gflop_per_second(matmul))
+        for position in range(len(contenders)):
+            each = contenders[(position + repeat) % len(contenders)]
+            with measured() as cost:
+                seconds[each.name].append(each.run().seconds)
+            peaks[each.name] = max(peaks[each.name], cost.peak_memory_mib)
+        rates[-1] = (rates[-1] + matmul_gflop_per_second(matmul)) / 2
+    return _told(subject, contenders, {n: np.array(s) for n, s in seconds.items()}, peaks, np.array(rates), differences)
+
+
+def _checked(subject: Subject, contenders: Sequence[Contender]) -> dict[str, float]:
+    print(f"{subject.name}: warm-up, and whether the results are equal", file=sys.stderr, flush=True)
+    results = {each.name: each.run().result for each in contenders}
+    own = next(each.name for each in contenders if each.ours)
+    differences = {n: float(np.abs(r - results[own]).max()) for n, r in results.items() if n != own}
+    for name, difference in differences.items():
+        if not difference <= subject.tolerance:
+            raise UnequalError(
+                f"{subject.name}: {name!r} and {own!r} differ by {difference:.3g} (allowed: {subject.tolerance:g}); "
+                "no times are given for unequal results"
+            )
+    return differences
+
+
+def _told(
+    subject: Subject,
+    contenders: Sequence[Contender],
+    seconds: dict[str, np.ndarray],
+    peaks: dict[str, float],
+    rates: np.ndarray,
+    differences: dict[str, float],
+) -> dict[str, Any]:
+    own = next(each.name for each in contenders if each.ours)
+    rows = {}
+    for each in contenders:
+        times = seconds[each.name]
+        rows[each.name] = {
+            "role": "ours" if each.ours else "peer, as called" if each.as_called else "peer, another form",
+            "seconds": spread(times),
+            f"{subject.unit}_per_second": spread(subject.count / times),
+            "gflop_per_second": spread(subject.gflop / times),
+            "share_of_limit": spread(subject.gflop / times / rates),
+            "times_as_slow_as_ours": spread(times / seconds[own]),
+            "peak_memory_mib": round(peaks[each.name]),
+        }
+    return {
+        "unit": subject.unit,
+        "count": subject.count,
+        "gflop": subject.gflop,
+        "facts": subject.facts,
+        "equal": {"tolerance": subject.tolerance, "largest_difference": differences},
+        "matmul_gflop_per_second": spread(rates),
+        "contenders": rows,
+        "goals": _goals(subject, contenders, rows, own),
+    }
+
+
+def _goals(
+    subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str
+) -> list[dict[str, str | float | bool]]:
+    peers = [each for each in contenders if not each.ours]
+    wanted: list[tuple[str, float, float]] = []
+    if subject.as_called_goal:
+        called = next(each.name for each in peers if each.as_called)
+        wanted.append((f"speed over {called}", AS_CALLED, rows[called]["times_as_slow_as_ours"]["median"]))
+    if peers:
+        best = min((each.name for each in peers), key=lambda name: rows[name]["seconds"]["median"])
+        wanted.append((f"speed over the peer's best: {best}", BEST_FORM, rows[best]["times_as_slow_as_ours"]["median"]))
+    wanted.append(("share of the matmul limit", SHARE_OF_LIMIT, rows[own]["share_of_limit"]["median"]))
+    return [{"goal": goal, "at_least": least, "value": v, "met": bool(v >= least)} for goal, least, v in wanted]
+
+
+def spread(values: np.ndarray) -> dict[str, Any]:
+    """Median, least and greatest, and every value."""
+    return {
+        "median": float(np.median(values)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "all": [float(value) for value in values],
+    }

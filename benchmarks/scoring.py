@@ -1,0 +1,67 @@
+"""Teacher scoring: retkd's PairScorer against ``CrossEncoder.predict``."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.limit import Work
+from benchmarks.measure import Contender, Subject, interleaved, timed
+from benchmarks.setting import Setting
+
+MAX_LENGTH, QUERY_MAX_LENGTH = 256, 64
+TOLERANCE = 1e-3
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Raw logits of each query's BM25 candidates."""
+    from sentence_transformers import CrossEncoder
+    from torch.nn import Identity
+
+    from retkd.cross_encoder import PairScorer
+
+    lists = setting.candidate_lists(setting.sizes.queries)
+    per_query = [[(each.query, document) for document in each.documents] for each in lists]
+    pairs = [pair for own in per_query for pair in own]
+    folder = fresh_cross_encoder(setting.model, setting.work / "cross-encoder", setting.seed)
+    scorer = PairScorer.load(folder, "cpu", MAX_LENGTH, QUERY_MAX_LENGTH)
+    peer = CrossEncoder(str(folder), max_length=scorer.max_length, device="cpu")
+
+    def predict(some: list[tuple[str, str]], batch_size: int = 32) -> np.ndarray:
+        return peer.predict(some, batch_size=batch_size, activation_fn=Identity(), show_progress_bar=False)
+
+    contenders = [
+        Contender("retkd PairScorer.score", timed(lambda: scorer.score(pairs)), ours=True),
+        Contender(
+            "CrossEncoder.predict, once per query",
+            timed(lambda: np.concatenate([predict(own) for own in per_query])),
+            as_called=True,
+        ),
+        Contender("CrossEncoder.predict, all pairs, batch 32", timed(lambda: predict(pairs, 32))),
+        Contender("CrossEncoder.predict, all pairs, batch 64", timed(lambda: predict(pairs, 64))),
+    ]
+    columns, cut = scorer.tokenize(pairs)
+    lengths = [len(row) for row in columns["input_ids"]]
+    facts = {
+        "queries": len(lists),
+        "real_tokens": sum(lengths),
+        "pairs_cut": int(cut.sum()),
+        "standard_deviation_of_scores": float(np.std(scorer.score(pairs))),
+    }
+    gflop = Work.of(scorer.model, head=True).forward(lengths)
+    subject = Subject("scoring", "pairs", len(pairs), gflop, TOLERANCE, facts)
+    return interleaved(subject, contenders, setting.repeats, setting.sizes.matmul)
+
+
+def fresh_cross_encoder(encoder: Path, folder: Path, seed: int) -> Path:
+    """Save the encoder with a new one-label head drawn by the seed. Its scores mean nothing; its speed does."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    if not folder.exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = AutoModelForSequenceClassification.from_pretrained(str(encoder), num_labels=1)
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(str(encoder)).save_pretrained(folder)
+    return folder

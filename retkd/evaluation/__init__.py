@@ -1,0 +1,1 @@
+"""Measures, paired statistics, the share of the gap that a student closes, and queries won and lost."""

@@ -1,0 +1,15 @@
+"""How vectors are searched: index kinds, and index recipes by name (``indexes/*.yaml``), by path or written inline."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from retkd.indexing.exact import ExactIndex
+from retkd.indexing.faiss_index import FaissIndex
+from retkd.indexing.recipes import contents
+from retkd.parts import one_of, registry
+
+INDEXES = registry("indexes", FaissIndex, ExactIndex)
+
+AnyIndex: Any = Annotated[one_of(INDEXES), BeforeValidator(lambda value: contents(value, one_of(INDEXES)))]
+"""A name or a path is replaced by what the file says before it is validated, so that keys hold parameters, not names."""

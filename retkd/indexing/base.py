@@ -1,0 +1,40 @@
+"""The contract of an index kind."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retkd.parts import Part
+
+SearchRows = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+"""(queries ``[query, dim]``, k) -> scores ``[query, k]`` descending and rows ``[query, k]``; row -1 where fewer were found."""
+
+
+class IndexKind(Part):
+    """An index recipe that builds and opens itself. Vectors are compared by inner product."""
+
+    def resolved(self, num_vectors: int, dim: int) -> dict[str, Any]:
+        """The recipe as plain data with everything that depends on the corpus filled in; it stands in ``index.json``.
+
+        Raises :class:`DataError` when the corpus cannot be indexed this way.
+        """
+        raise NotImplementedError
+
+    def build(self, resolved: Mapping[str, Any], vectors: np.ndarray, out: Path, site: "Site") -> None:
+        """Write the index files into ``out``, each atomically; the same vectors and seed give the same bytes."""
+        raise NotImplementedError
+
+    def open(self, resolved: Mapping[str, Any], vectors: np.ndarray, folder: Path, site: "Site") -> SearchRows:
+        """A search function over a built folder, with equal scores ordered by row."""
+        raise NotImplementedError
+
+
+class Site(Part):
+    """Where an index is built or searched."""
+
+    device: str = "cpu"
+    memory_mib: int = 512
+    threads: int | None = None
+    seed: int = 0

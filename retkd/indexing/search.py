@@ -1,0 +1,66 @@
+"""Search a published index: query vectors in, scores and document ids out."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from retkd.errors import ModelError, WorkspaceError
+from retkd.indexing import INDEXES
+from retkd.indexing.base import SearchRows, Site
+from retkd.parts import one_of
+from retkd.vectors import read_doc_ids
+
+
+class SearchIndex:
+    """An opened index folder: ``index.json``, ``doc_ids.txt``, ``vectors.npy`` and, with FAISS, ``index.faiss``."""
+
+    def __init__(self, told: dict[str, Any], vectors: np.ndarray, doc_ids: Sequence[str], search_rows: SearchRows) -> None:
+        self.told = told
+        self.vectors = vectors
+        self.doc_ids = doc_ids
+        self._search_rows = search_rows
+
+    @classmethod
+    def open(cls, folder: Path, device: str = "cpu", memory_mib: int = 512) -> "SearchIndex":
+        """Open a folder that the stage `index` published. Raises :class:`WorkspaceError` when it holds none."""
+        if not (folder / "index.json").is_file():
+            raise WorkspaceError(
+                "this folder holds no index",
+                where=folder,
+                allowed="a folder with index.json, doc_ids.txt and vectors.npy",
+                next_step="name the artifact of a stage of kind index, or run that stage",
+            )
+        told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+        search_rows = kind.open(told["resolved"], vectors, folder, Site(device=device, memory_mib=memory_mib))
+        return cls(told, vectors, read_doc_ids(folder / "doc_ids.txt"), search_rows)
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, list[list[str]]]:
+        """Scores ``[query, k]`` (float32, descending) and the document ids of each query.
+
+        Equal scores stand in document order. ``k`` is cut at the number of documents. An approximate index may find
+        fewer: then a query's list is shorter than its row of scores, which ends in minus infinity.
+        """
+        scores, rows = self.search_rows(queries, k)
+        return scores, [[self.doc_ids[row] for row in found if row >= 0] for found in rows.tolist()]
+
+    def search_rows(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`search`, with document numbers ``[query, k]``, -1 where fewer were found."""
+        dim = self.vectors.shape[1]
+        if queries.ndim != 2 or queries.shape[1] != dim:
+            raise ModelError(
+                "the query vectors do not fit this index",
+                seen=f"shape {queries.shape}",
+                allowed=f"[query, {dim}]",
+                consequence="they come from another encoder than the documents",
+                next_step=f"encode queries with the model that made the index (digest {self.told['model_digest'][:12]})",
+            )
+        k = min(k, len(self.vectors))
+        if not len(queries):
+            return np.zeros((0, k), dtype=np.float32), np.zeros((0, k), dtype=np.int64)
+        return self._search_rows(queries, k)

@@ -1,0 +1,59 @@
+"""The page in a real browser: headless Chromium reads the table back."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.reporting.reading import Page
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browse(page, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+    def opened(probe: str = "", width: int = 1280) -> str:
+        path = folder / "report.html"
+        if probe:
+            path = folder / "probe.html"
+            path.write_text(page.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
+        done = subprocess.run(
+            [*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    return opened
+
+
+def test_the_browser_reads_the_table(browse, evidence):
+    tables = Page(browse()).tables
+    line = evidence.evaluation.measures["test"]["student"]["nDCG@10"]
+    assert tables[0][5][0] == "distilled student"
+    assert tables[0][5][1].startswith(f"{line['mean']:.3f} [{line['low']:.3f}, {line['high']:.3f}]")
+
+
+def test_on_a_phone_only_boxes_scroll_sideways(browse):
+    """A frame 390 px wide: Chromium's own window has a larger least width."""
+    probe = """
+      const html = document.documentElement.outerHTML.replace(/<script>[\\s\\S]*?<.script>/g, "");
+      const frame = document.createElement("iframe");
+      frame.style.width = "390px"; frame.style.border = 0; frame.srcdoc = html; document.body.replaceChildren(frame);
+      frame.onload = () => {
+        const page = frame.contentDocument.documentElement, box = page.querySelector(".scroll");
+        document.body.textContent = JSON.stringify([page.clientWidth, page.scrollWidth, box.scrollWidth > box.clientWidth]);
+      };
+    """
+    assert "[390,390,true]" in browse(probe)

@@ -1,0 +1,103 @@
+"""The page says what the files say, escapes what it is given, and loads nothing."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from retkd.reporting.html import render
+from tests.reporting.reading import Page
+
+
+def test_the_tables_hold_the_measures(evidence, page):
+    tables = Page(page).tables
+    measures = evidence.evaluation.measures["test"]
+    assert tables[0][0] == ["System", "nDCG@10", "MRR@10", "R@100"]
+    assert [row[0] for row in tables[0][1:]] == [
+        "BM25",
+        "zero-shot student",
+        "contrastive control",
+        "teacher",
+        "distilled student",
+    ]
+    line = measures["student"]["nDCG@10"]
+    cell = tables[0][5][1]
+    assert cell.startswith(f"{line['mean']:.3f} [{line['low']:.3f}, {line['high']:.3f}]")
+    assert f"+{line['difference']:.3f}, p " in cell
+    assert "baseline" in tables[0][3][1]
+
+
+def test_the_headline_says_what_happened(evidence, page):
+    assert Page(page).headline == "The distilled student beats the contrastive control on test nDCG@10."
+    gap = evidence.evaluation.gap["test"]
+    assert f"It closes {100 * gap['closed']:.0f}\N{NO-BREAK SPACE}% of the gap" in page
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    loading = [
+        (tag, name, value)
+        for tag, name, value in Page(page).attributes
+        if name in ("src", "srcset", "action", "data", "poster") or (name == "href" and not value.startswith("#"))
+    ]
+    assert loading == []
+    assert not re.search(r"url\(|@import|<script|<link|<iframe", page)
+    assert len(page.encode()) < 1_000_000
+
+
+def test_every_text_is_escaped(evidence):
+    evil = "<script>alert('&')</script>"
+    won_lost = json.loads(json.dumps(evidence.evaluation.won_lost))
+    example = won_lost["test"]["won"][0]
+    example["query"] = example["positive"]["text"] = example["top"]["bm25"]["text"] = evil
+    audits = json.loads(json.dumps(evidence.audits))
+    audits["select"]["checks"]["positives among negatives, by text"]["examples"] = [{"query_id": evil}]
+    manifests = {**evidence.manifests, "train": {**evidence.manifests["train"], "note": evil}}
+    evaluation = replace(evidence.evaluation, won_lost=won_lost)
+    page = render(
+        replace(
+            evidence, evaluation=evaluation, audits=audits, manifests=manifests, recipe=evil, collection={evil: evil}
+        )
+    )
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(") >= 6
+
+
+def test_every_section_is_there_and_every_manifest(evidence, page):
+    for section in ("results", "gap", "training", "scores", "audit", "queries", "cost", "collection", "manifests"):
+        assert f'id="{section}"' in page
+        assert section == "manifests" or f'href="#{section}"' in page
+    for manifest in evidence.manifests.values():
+        assert manifest["key"][:12] in page and manifest["digest"] in page
+    assert page.count("<svg") == 3 + 1 + 5
+    example = evidence.evaluation.won_lost["test"]["lost"][0]
+    assert example["query_id"] in page and "What was asked for" in page
+
+
+def test_what_a_run_lacks_is_left_out(evidence):
+    lone = replace(evidence, traces={}, audits={}, manifests={"evaluate": evidence.manifests["evaluate"]})
+    page = render(lone)
+    for section in ("training", "audit"):
+        assert f'id="{section}"' not in page and f'href="#{section}"' not in page
+
+
+def test_other_evaluations_get_tables_of_their_own(evidence):
+    other = replace(evidence.evaluation, name="evaluate.cranfield")
+    page = render(replace(evidence, others=[other]))
+    assert "evaluate.cranfield: test" in page
+    assert len([table for table in Page(page).tables if table[0][:2] == ["System", "nDCG@10"]]) == 4
+
+
+def test_a_long_list_of_outputs_is_cut(evidence):
+    outputs = {f"part-{i:05d}.parquet": {"sha256": "0" * 64, "bytes": 1} for i in range(2200)}
+    manifests = {**evidence.manifests, "mine": {**evidence.manifests["mine"], "outputs": outputs}}
+    page = render(replace(evidence, manifests=manifests))
+    assert "part-00023" in page and "part-00024" not in page and "and 2176 more" in page
+
+
+@pytest.mark.parametrize("closed", [-0.3, 0.0, 0.5, 1.4])
+def test_the_meter_shows_any_share(evidence, closed):
+    gap = {**evidence.evaluation.gap["test"], "closed": closed, "low": closed - 0.4, "high": closed + 0.4}
+    page = render(replace(evidence, evaluation=replace(evidence.evaluation, gap={"test": gap, "dev": gap})))
+    at = [float(value) for value in re.findall(r"--(?:at|from|wide): (-?[\d.]+)%", page)]
+    assert at and all(0.0 <= value <= 100.0 for value in at)

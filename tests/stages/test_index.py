@@ -1,0 +1,87 @@
+"""The stage `index` on a tiny encoder and collection."""
+
+import json
+
+import numpy as np
+import pytest
+
+from retkd.errors import ModelError, WorkspaceError
+from retkd.indexing.search import SearchIndex
+from retkd.stages import index
+from tests.tiny import tiny_encoder, tiny_inputs
+
+PQ = {"kind": "faiss", "factory": "IVF4,PQ4x4np", "search": {"nprobe": 4}}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("index")
+    return tiny_inputs(root, {"student": tiny_encoder(root / "student")})
+
+
+def run(inputs, out, recipe):
+    out.mkdir(exist_ok=True)
+    return index.run(index.Config(model="student", recipe=recipe), inputs, out)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("recipe", ["flat", "exact", "hnsw", "ivf", "sq8", PQ])
+def test_it_publishes_a_searchable_index_with_the_same_bytes_each_time(inputs, tmp_path, recipe):
+    metrics = run(inputs, tmp_path / "one", recipe)
+    again = run(inputs, tmp_path / "two", recipe)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert metrics.values == again.values
+    assert metrics.rows_out == inputs.collection.num_documents == 60
+    assert metrics.values["recall@10"] >= (0.2 if recipe == PQ else 0.9)
+    found = SearchIndex.open(tmp_path / "one")
+    scores, doc_ids = found.search(np.asarray(found.vectors[:5]), 7)
+    assert scores.shape == (5, 7) and scores.dtype == np.float32 and (np.diff(scores, axis=1) <= 0).all()
+    assert [len(ids) for ids in doc_ids] == [7] * 5
+    if recipe != PQ:
+        assert [ids[0] for ids in doc_ids] == found.doc_ids[:5] == ["d0", "d1", "d2", "d3", "d4"]
+
+
+def test_exact_kinds_have_full_recall_and_the_vectors_are_shared_with_the_store(inputs, tmp_path):
+    assert run(inputs, tmp_path / "flat", "flat").values["recall@10"] == 1.0
+    assert run(inputs, tmp_path / "exact", "exact").values["recall@10"] == 1.0
+    assert not (tmp_path / "exact" / "index.faiss").exists()
+    assert (tmp_path / "flat" / "vectors.npy").stat().st_ino == (tmp_path / "exact" / "vectors.npy").stat().st_ino
+
+
+def test_index_json_says_what_was_built(inputs, tmp_path):
+    metrics = run(inputs, tmp_path / "ivf", "ivf")
+    told = json.loads((tmp_path / "ivf" / "index.json").read_text())
+    assert told["recipe"]["factory"] == "IVF{nlist},Flat" and told["resolved"]["factory"] == "IVF1,Flat"
+    assert (told["num_vectors"], told["dim"], told["similarity"]) == (60, 32, "inner_product")
+    assert told["model_digest"] == inputs.models["student"].digest
+    assert metrics.values["bytes"]["index.faiss"] > 60 * 32 * 4
+    assert set(metrics.timings) == {"encode_seconds", "build_seconds", "recall_seconds"}
+
+
+def test_k_is_cut_and_no_queries_give_no_lists(inputs, tmp_path):
+    run(inputs, tmp_path, "flat")
+    found = SearchIndex.open(tmp_path)
+    scores, doc_ids = found.search(np.asarray(found.vectors[:1]), 1000)
+    assert scores.shape == (1, 60) and sorted(doc_ids[0]) == sorted(found.doc_ids)
+    assert found.search(np.zeros((0, 32), dtype=np.float32), 5) == (pytest.approx(np.zeros((0, 5))), [])
+
+
+def test_an_approximate_index_may_find_fewer(inputs, tmp_path):
+    run(inputs, tmp_path, {"kind": "faiss", "factory": "IVF4,Flat", "search": {"nprobe": 1}})
+    found = SearchIndex.open(tmp_path)
+    scores, doc_ids = found.search(np.asarray(found.vectors[:1]), 60)
+    assert 0 < len(doc_ids[0]) < 60
+    assert np.isfinite(scores[0, : len(doc_ids[0])]).all() and np.isneginf(scores[0, len(doc_ids[0]) :]).all()
+
+
+def test_a_folder_without_an_index_and_queries_of_another_width_are_refused(inputs, tmp_path):
+    with pytest.raises(WorkspaceError, match="this folder holds no index"):
+        SearchIndex.open(tmp_path)
+    run(inputs, tmp_path, "flat")
+    with pytest.raises(ModelError) as error:
+        SearchIndex.open(tmp_path).search(np.zeros((2, 31), dtype=np.float32), 5)
+    assert "seen: shape (2, 31)" in str(error.value)
+    assert "allowed: [query, 32]" in str(error.value)
