@@ -30,7 +30,7 @@ def describe() -> dict[str, Any]:
 
 
 def load_average() -> float:
-    """How many processes wanted a core over the last minute, this one among them: at rest, about the threads or less."""
+    """How many processes wanted a core over the last minute, this process among them."""
     return round(os.getloadavg()[0], 2)
 
 

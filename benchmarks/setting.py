@@ -60,7 +60,7 @@ class Setting:
         return Beir(path=self.folder).open(self.work / "cache")
 
     def candidate_lists(self, num_queries: int, judged: bool = False) -> list[CandidateList]:
-        """``num_queries`` of the split's queries in an order drawn by the seed; ``judged``: with a positive among them."""
+        """``num_queries`` queries in an order drawn by the seed; ``judged``: only those with a positive in their list."""
         doc_ids, queries = self._bm25(), self.collection.queries(SPLIT)
         qrels = self.collection.qrels(SPLIT)
         random.Random(self.seed).shuffle(queries)

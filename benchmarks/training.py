@@ -40,7 +40,8 @@ class Lesson:
         """The examples in the order in which retkd's trainer goes through them."""
         from retkd.trainer import Examples
 
-        return list(Examples(self.examples, len(self.examples), self.setting.seed))
+        ordered = Examples(self.examples, len(self.examples), self.setting.seed)
+        return [ordered[row] for row in range(len(ordered))]
 
 
 def measure(setting: Setting) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A training batch: each document once, ragged candidate lists under a mask."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -38,7 +39,7 @@ class Batch:
         return (self.relevance > 0) & self.mask
 
 
-def _moved(value, device):  # type: ignore[no-untyped-def]
+def _moved(value: Any, device: str | torch.device) -> Any:
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, dict):

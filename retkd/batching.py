@@ -1,6 +1,6 @@
 """Batches by padded tokens: sort by length once, then cut where the next text would overflow the budget."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ def token_batches(
         start = stop
 
 
-def padded(columns: dict[str, list[Sequence[int]]], pad_values: dict[str, int]) -> dict[str, Any]:
+def padded(columns: Mapping[str, Sequence[Sequence[int]]], pad_values: Mapping[str, int]) -> dict[str, Any]:
     """Right-padded int64 tensors ``[text, token]``, one per column of ragged token lists."""
     import torch
 

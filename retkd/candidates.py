@@ -14,7 +14,7 @@ Rows are sorted by (query_id, rank), pairs are unique, numbers are never NaN. A 
 the column.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -174,3 +174,15 @@ def groups(rows: pa.Table) -> Iterator[tuple[str, int, int]]:
     starts = np.flatnonzero(np.concatenate([[True], query_ids[1:] != query_ids[:-1]]))
     for start, stop in zip(starts, [*starts[1:], len(query_ids)], strict=True):
         yield str(query_ids[start]), int(start), int(stop)
+
+
+def require_queries(query_ids: Iterable[str], known: Container[str], split: str) -> None:
+    """Raise :class:`DataError` when the table names a query that the collection does not have."""
+    unknown = [query_id for query_id in dict.fromkeys(query_ids) if query_id not in known]
+    if unknown:
+        raise DataError(
+            "the candidates table names queries that the collection does not have",
+            where=f"split {split}",
+            seen=f"{len(unknown)}, such as {unknown[0]!r}",
+            next_step="run the mine stage again on this collection",
+        )

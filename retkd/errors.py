@@ -101,4 +101,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(names)
+    return f"did you mean {close[0]!r}?" if close else "known: " + (", ".join(names) or "none")

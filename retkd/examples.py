@@ -24,19 +24,19 @@ class CandidateLists(Sequence[Example]):
         self.scores = {name: _complete(rows, name) for name in self.teachers}
         self.queries = {query.query_id: query.text for query in collection.queries(split)}
         self.qrels = collection.qrels(split)
-        unknown = [query_id for query_id, _, _ in self.groups if query_id not in self.queries]
-        if unknown:
+        table.require_queries([query_id for query_id, _, _ in self.groups], self.queries, split)
+        if not self.groups:
             raise DataError(
-                "the candidates table names queries that the collection does not have",
+                "there are no candidate lists to train on",
                 where=f"split {split}",
-                seen=f"{len(unknown)}, such as {unknown[0]!r}",
-                next_step="run the mine stage again on this collection",
+                seen="0 rows",
+                next_step="look at `rows.dropped` in the select stage's manifest, and at the mine stage's depth",
             )
 
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, position: Any) -> Example:
+    def __getitem__(self, position: Any) -> Example:  # type: ignore[override]
         query_id, start, stop = self.groups[position]
         doc_ids = tuple(self.doc_ids[start:stop])
         judged = self.qrels.get(query_id, {})
@@ -61,7 +61,7 @@ def _complete(rows: pa.Table, name: str) -> np.ndarray:
             allowed="a score on every row: a teacher loss never sees a pair that the teacher has not",
             next_step=f"score deeper, or let the select stage drop them with `teacher: {name}`",
         )
-    return column.to_numpy()
+    return np.asarray(column.to_numpy())
 
 
 def require_lists(rows: pa.Table, reader: str) -> None:

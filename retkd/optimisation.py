@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.parts import Part
 
@@ -24,3 +24,9 @@ class Optimisation(Part):
     evaluate_every: int | None = Field(default=None, ge=1, description="steps between looks at dev; null: never")
     patience: int | None = Field(default=None, ge=1, description="looks at dev without a gain before stopping early")
     keep: Literal["last", "best"] = Field(default="last", description="which weights are published; best is by dev")
+
+    @model_validator(mode="after")
+    def _looks_at_dev(self) -> "Optimisation":
+        if self.evaluate_every is None and (self.patience is not None or self.keep == "best"):
+            raise ValueError("`patience` and `keep: best` go by looks at dev: set `evaluate_every`")
+        return self

@@ -71,7 +71,7 @@ def _position(holder: list[Any], step: str, path: tuple[str, ...]) -> int:
         "an override points outside a list",
         where=".".join(path),
         seen=step,
-        allowed=f"0 to {len(holder) - 1}",
+        allowed=f"0 to {len(holder) - 1}" if holder else "nothing: the list is empty",
     )
 
 

@@ -68,11 +68,12 @@ class PairScores:
         """The scores of all ``keys``; those that are not known are scored, longest first, shard by shard.
 
         ``lengths(positions)`` gives token counts for the global sort. The plan of what is missing is written to
-        ``plan_file`` before the first shard, so that a resumed run cuts the same shards and gets the same bits.
+        ``plan_file`` before the first shard, so that a resumed run cuts the same shards and gets the same bits. A plan
+        that no longer completes what is known (someone emptied the store) is made anew.
         """
         asked = np.array(keys, dtype=KEY)
-        if not plan_file.exists():
-            self._write_plan(asked, lengths, plan_file)
+        if not self._completes(asked, plan_file):
+            self._write_plan(asked, lengths, plan_file, pairs_per_shard)
         with np.load(plan_file) as plan:
             positions, name = plan["positions"], str(plan["name"])
         shards = ranges(len(positions), pairs_per_shard) if len(positions) else []
@@ -80,15 +81,25 @@ class PairScores:
         shard_map(partial(_write_shard, asked, positions, shards, score), paths, label=label)
         known, scores, truncated = self.known()
         at = np.searchsorted(known, asked)
+        assert np.array_equal(known[at], asked)
         return Scores(scores[at], truncated[at], len(positions))
 
-    def _write_plan(self, asked: np.ndarray, lengths: Callable[[np.ndarray], np.ndarray], plan_file: Path) -> None:
+    def _completes(self, asked: np.ndarray, plan_file: Path) -> bool:
+        if not plan_file.exists():
+            return False
+        with np.load(plan_file) as plan:
+            planned = asked[plan["positions"]]
+        return bool(np.isin(asked, np.concatenate([planned, self.known()[0]])).all())
+
+    def _write_plan(
+        self, asked: np.ndarray, lengths: Callable[[np.ndarray], np.ndarray], plan_file: Path, pairs_per_shard: int
+    ) -> None:
         known, _, _ = self.known()
         _, first = np.unique(asked, return_index=True)
         missing = np.sort(first[~np.isin(asked[first], known)])
         order = np.argsort(-lengths(missing), kind="stable") if len(missing) else missing
         positions = missing[order]
-        name = sha256(asked[positions].tobytes()).hexdigest()[:16]
+        name = sha256(f"{pairs_per_shard}|".encode() + asked[positions].tobytes()).hexdigest()[:16]
         with atomic(plan_file) as temporary, temporary.open("wb") as out:
             np.savez(out, positions=positions, name=np.array(name))
 

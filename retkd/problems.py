@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from retkd.errors import RecipeError, did_you_mean
-from retkd.parts import kind_of
+from retkd.parts import Part, kind_of
 
 Path_ = tuple[str | int, ...]
 
@@ -45,13 +45,23 @@ class Lines:
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], lines: Lines) -> list[RecipeError]:
-    """Every error of a failed validation of ``model`` as a :class:`RecipeError`."""
-    return [_problem(each, model, lines) for each in error.errors(include_url=False)]
+    """Every error of a failed validation of ``model`` as a :class:`RecipeError`, one per key and value.
+
+    A value that fits no member of a union fails once per member: these messages are joined by "or".
+    """
+    found: dict[tuple[object, object, object], RecipeError] = {}
+    for each in error.errors(include_url=False):
+        problem = _problem(each, model, lines)
+        same = (problem.where, problem.seen, problem.what if problem.seen is None else None)
+        if same in found:
+            problem = RecipeError(f"{found[same].what}, or: {problem.what}", where=problem.where, seen=problem.seen)
+        found[same] = problem
+    return list(found.values())
 
 
 def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
     path, holder = _walked(error["loc"], model)
-    where = lines.where(path)
+    where, seen = lines.where(path), _short(error["input"])
     match error["type"]:
         case "extra_forbidden":
             known = list(holder.model_fields) if holder else []
@@ -67,10 +77,21 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
                 next_step=did_you_mean(error["ctx"]["tag"], known),
             )
         case "union_tag_not_found":
-            return RecipeError("a part must say its `kind`", where=where, seen=error["input"])
+            return RecipeError("a part must say its `kind`", where=where, seen=seen)
+        case "literal_error" if path[-1] == "kind":
+            known = [value.strip().strip("'") for value in error["ctx"]["expected"].split(" or ")]
+            return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(known))
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return RecipeError("this must be a mapping of keys to values", where=where, seen=seen)
+        case "list_type":
+            return RecipeError("this must be a list", where=where, seen=seen)
     message = error["msg"].removeprefix("Value error, ")
-    seen = error["input"] if isinstance(error["input"], (str, int, float, bool, type(None))) else None
-    return RecipeError(message, where=where, seen=repr(seen) if seen is not None else None)
+    return RecipeError(message, where=where, seen=seen)
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 120 else shown[:117] + "..."
 
 
 def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, type[BaseModel] | None]:
@@ -81,16 +102,20 @@ def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, ty
     for step in loc:
         models = _models_in(annotation)
         if len(models) > 1:
-            annotation = next((m for m in models if kind_of(m) == step), None)
+            annotation = next((m for m in models if step in (_tag(m), m.__name__)), None)
         elif models:
             holder = models[0]
             field = holder.model_fields.get(str(step))
             annotation = field.annotation if field else None
             path.append(step)
-        elif not str(step).startswith(("list[", "literal[", "function-")):
+        elif not str(step).startswith(("list[", "literal[", "function-", "[key]")):
             holder, annotation = None, _element(annotation)
             path.append(step)
     return tuple(path), holder
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    return kind_of(model) if issubclass(model, Part) and "kind" in model.model_fields else None
 
 
 def _element(annotation: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError, did_you_mean
 from retkd.expansion import expanded
-from retkd.overrides import applied, parsed
+from retkd.overrides import Setting, applied, parsed
 from retkd.parts import Part
 from retkd.problems import Lines, problems_of
 from retkd.references import reference_problems
@@ -36,7 +36,7 @@ class Recipe(Part):
     """The typed recipe. ``stages`` holds the written stages and those that controls and transfer collections add."""
 
     name: Name
-    seed: int = 13
+    seed: int = Field(default=13, ge=0, lt=2**32, description="of every stage that draws at random")
     takes: str | None = Field(default=None, description="how long it takes and on what, said when the run begins")
     collection: AnyCollection
     transfer: dict[Name, AnyCollection] = Field(default={}, description="collections to evaluate on without training")
@@ -64,27 +64,49 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     """
     text = _text(path)
     raw = _whole(path, text)
+    _mapping(raw, "stages", path)
     settings = [parsed(item) for item in overrides]
     if seed is not None:
         settings.append((("seed",), seed))
     raw = applied(raw, _budget(path, applied(raw, [s for s in settings if s[0][0] in ("budget", "budgets")])))
-    raw = applied(raw, settings)
+    late = [setting for setting in settings if _of_implied_stage(raw, settings, setting)]
+    raw = applied(raw, [setting for setting in settings if setting not in late])
     lines = Lines(path, text)
-    typed = _validated(raw, lines)
-    problems = reference_problems(typed, lines)
+    typed = _checked(_validated(raw, lines), lines)
+    return _checked(_validated(_late(expanded(raw, typed), late), lines), lines)
+
+
+def _of_implied_stage(raw: Mapping[str, Any], settings: list[Setting], setting: Setting) -> bool:
+    """Whether an override speaks of a stage that is not written: one that controls or transfer add, or a misspelt one."""
+    path = setting[0]
+    new = {each[0][1] for each in settings if each[0][0] == "stages" and each[0][2:] == ("kind",)}
+    return path[0] == "stages" and len(path) > 2 and path[1] not in {*(raw.get("stages") or {}), *new}
+
+
+def _late(whole: dict[str, Any], late: list[Setting]) -> dict[str, Any]:
+    for setting in late:
+        if setting[0][1] not in whole["stages"]:
+            raise RecipeError(
+                f"the recipe has no stage {setting[0][1]!r}",
+                where=f"--set {'.'.join(setting[0])}",
+                allowed=", ".join(whole["stages"]),
+                next_step=did_you_mean(setting[0][1], whole["stages"]),
+            )
+    return applied(whole, late)
+
+
+def _checked(recipe: Recipe, lines: Lines) -> Recipe:
+    problems = reference_problems(recipe, lines)
     if problems:
-        raise RecipeError(f"the recipe {path} cannot be run: {_count(problems)}", problems=problems)
-    whole = _validated(expanded(raw, typed), lines)
-    problems = reference_problems(whole, lines)
-    if problems:
-        raise RecipeError(f"the recipe {path} cannot be run: {_count(problems)}", problems=problems)
-    return whole
+        raise RecipeError(f"the recipe {lines.path} cannot be run: {_count(problems)}", problems=problems)
+    return recipe
 
 
 def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The raw recipe; with ``extends: FILE``, that file's keys with this file's on top, then the dotted keys of ``set``."""
     raw = _with_environment(_parsed_yaml(path, text), path)
-    changes = [(tuple(str(key).split(".")), value) for key, value in (raw.pop("set", None) or {}).items()]
+    changes = [(tuple(str(key).split(".")), value) for key, value in _mapping(raw, "set", path).items()]
+    raw.pop("set", None)
     extended = raw.pop("extends", None)
     if extended is not None:
         base = (path.parent / str(extended)).resolve()
@@ -137,10 +159,10 @@ def _parsed_yaml(path: Path, text: str) -> dict[str, Any]:
 
 
 def _budget(path: Path, raw: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    name, budgets = raw.get("budget"), raw.get("budgets") or {}
+    name, budgets = raw.get("budget"), _mapping(raw, "budgets", path)
     if name is None:
         return []
-    if name not in budgets:
+    if not isinstance(name, str) or name not in budgets:
         raise RecipeError(
             f"the recipe has no budget {name!r}",
             where=f"{path}, key budget",
@@ -148,7 +170,17 @@ def _budget(path: Path, raw: Mapping[str, Any]) -> list[tuple[tuple[str, ...], A
             allowed=", ".join(budgets) or "none: the recipe has no `budgets`",
             next_step=did_you_mean(name, budgets),
         )
-    return [(tuple(key.split(".")), value) for key, value in (budgets[name] or {}).items()]
+    return [(tuple(str(key).split(".")), value) for key, value in _mapping(budgets, name, path, "budgets.").items()]
+
+
+def _mapping(holder: Mapping[str, Any], key: str, path: Path, above: str = "") -> Mapping[str, Any]:
+    """What stands under a key that must hold a mapping; nothing at all is an empty one."""
+    value = holder.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise RecipeError(
+            f"`{above}{key}` must be a mapping of keys to values", where=f"{path}, key {above}{key}", seen=repr(value)
+        )
+    return value or {}
 
 
 def _validated(raw: Mapping[str, Any], lines: Lines) -> Recipe:

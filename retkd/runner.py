@@ -1,14 +1,13 @@
 """Run a recipe: skip what stands, resume what was cut short, run the rest, write the summary."""
 
 import platform
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd import workspace as ws
+from retkd.delivery import deliver
 from retkd.errors import WorkspaceError
 from retkd.history import keep
 from retkd.plan import Resolver, Step, chosen
@@ -22,7 +21,10 @@ from retkd.summary import expectations, summary
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-PACKAGES = ["retkd", "torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "ir-measures", "onnx", "onnxruntime", "numpy", "pyarrow", "tokenizers"]
+PACKAGES = (
+    *("retkd", "torch", "transformers", "sentence-transformers", "tokenizers", "faiss-cpu", "bm25s"),
+    *("ir-measures", "onnx", "onnxruntime", "numpy", "pyarrow"),
+)
 
 
 def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = None) -> list[Step]:
@@ -64,7 +66,8 @@ def run(
         resolver.stand(step)
         _record(resolver)
     workspace.digests.save()
-    told = summary(recipe, resolver.artifacts, resolver.manifests)
+    folder = workspace.recipe_folder(recipe.name)
+    told = summary(recipe, resolver.artifacts, resolver.manifests, folder)
     told["expected"] = expectations(recipe, told)
     _write_results(resolver, told)
     return told
@@ -82,11 +85,12 @@ def _require_inputs(recipe: "Recipe", step: Step) -> None:
 
 def _run_step(resolver: Resolver, step: Step) -> None:
     recipe, artifact = resolver.recipe, step.artifact
-    assert artifact is not None and step.told is not None
+    assert artifact is not None
+    assert step.told is not None
     stage, config = STAGES[step.kind], recipe.stages[step.name]
     with ws.locked(artifact):
         if ws.manifest(artifact) is not None:
-            (artifact / ws.MANIFEST).unlink()
+            ws.discard(artifact)
         artifact.mkdir(parents=True, exist_ok=True)
         with measured() as cost:
             metrics = stage.run(config, _inputs(resolver, step), artifact)
@@ -96,6 +100,7 @@ def _run_step(resolver: Resolver, step: Step) -> None:
             "recipe": recipe.name,
             "key": step.key,
             "key_inputs": dict(step.told),
+            "config": config.model_dump(mode="json"),
             **_accounting(metrics),
             "wall_seconds": round(cost.wall_seconds, 3),
             "peak_memory_mib": round(cost.peak_memory_mib, 1),
@@ -152,32 +157,7 @@ def _record(resolver: Resolver) -> None:
 
 def _write_results(resolver: Resolver, told: dict[str, Any]) -> None:
     folder = resolver.workspace.recipe_folder(resolver.recipe.name)
+    deliver(resolver.recipe, resolver.artifacts, resolver.manifests, folder)
     resolver.workspace.write_json(folder / "summary.json", told)
-    served = _served(resolver)
-    if served:
-        resolver.workspace.write_json(folder / "served.json", served)
     if told["complete"]:
         keep(told, resolver.workspace.root)
-    for name, artifact in resolver.artifacts.items():
-        if resolver.recipe.stages[name].kind == "report":
-            _copy(artifact / "report.html", folder / "report.html")
-
-
-def _served(resolver: Resolver) -> dict[str, Any] | None:
-    """The evaluated student, its index and its collection: what `retkd search` asks."""
-    stages = resolver.recipe.stages
-    for name in resolver.artifacts:
-        student = getattr(stages[name], "systems", {}).get("student") if stages[name].kind == "evaluate" else None
-        if student is not None and stages[name].collection is None:
-            model, index = resolver.artifacts[student.model], resolver.artifacts[student.index]
-            config = resolver.recipe.collection.model_dump(mode="json")
-            return {"model": f"{model.name}/model", "index": index.name, "collection": config}
-    return None
-
-
-def _copy(source: Path, target: Path) -> None:
-    from retkd.shards import atomic
-
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class StageConfig(Part):
     """Fields that every stage has."""
 
-    seed: int | None = Field(default=None, description="overrides the recipe's seed for this stage")
+    seed: int | None = Field(default=None, ge=0, lt=2**32, description="overrides the recipe's seed for this stage")
     collection: str | None = Field(default=None, description="a collection under `transfer`; default: the recipe's own")
 
 

@@ -1,5 +1,6 @@
 """summary.json: what a nightly job reads. Numbers of the evaluation, cost of each stage, paths of the exports."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +10,17 @@ if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
 
-def summary(recipe: "Recipe", artifacts: dict[str, Path], manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The summary of the stages that stand. ``complete`` is whether all of them do."""
-    splits, gaps = {}, {}
+def summary(
+    recipe: "Recipe", artifacts: dict[str, Path], manifests: dict[str, dict[str, Any]], folder: Path
+) -> dict[str, Any]:
+    """The summary of the stages that stand. ``complete`` is whether all of them do; ``folder`` is the recipe's."""
+    splits: dict[str, Any] = {}
+    gaps: dict[str, Any] = {}
     for name, config in recipe.stages.items():
         if config.kind == "evaluate" and name in manifests:
-            label = (
-                (lambda split: split)
-                if config.collection is None
-                else (lambda split, c=config.collection: f"{c}/{split}")
-            )
-            splits |= {label(s): told for s, told in _json(artifacts[name] / "measures.json").items()}
-            gaps |= {label(s): told for s, told in _json(artifacts[name] / "gap.json").items()}
+            before = f"{config.collection}/" if config.collection else ""
+            splits |= {before + split: told for split, told in _json(artifacts[name] / "measures.json").items()}
+            gaps |= {before + split: told for split, told in _json(artifacts[name] / "gap.json").items()}
     headline = next((split for split in ("test", "dev") if split in gaps), next(iter(gaps), None))
     return {
         "recipe": recipe.name,
@@ -30,7 +30,7 @@ def summary(recipe: "Recipe", artifacts: dict[str, Path], manifests: dict[str, d
         "gap": {"split": headline, **gaps[headline]} if headline else None,
         "gaps": gaps,
         "stages": {name: _stage(artifacts[name], told) for name, told in manifests.items()},
-        "exports": {name: str(artifacts[name]) for name in manifests if recipe.stages[name].kind == "export"},
+        "exports": {name: str(folder / "exports" / name) for name in manifests if recipe.stages[name].kind == "export"},
     }
 
 
@@ -66,6 +66,4 @@ def _outcome(line: Any, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    import json
-
-    return json.loads(path.read_text(encoding="utf-8"))
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -12,11 +12,13 @@ from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
-from retkd.errors import RetkdError
+from retkd.errors import DataError, RetkdError
 from retkd.optimisation import Optimisation
 from retkd.progress import track
+from retkd.shards import atomic
 
 COMPLETE = "complete"
+STOPPED = "stopped"
 
 
 class Examples(Dataset):  # type: ignore[type-arg]
@@ -48,9 +50,11 @@ class DistillationTrainer(Trainer):
         self.terms: dict[str, float] = {}
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
-        return SequentialSampler(self.train_dataset)
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
-    def compute_loss(self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(  # type: ignore[override]
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
         """The model's loss. Raises :class:`RetkdError` when it is not finite, before it spoils the weights."""
         terms = model(inputs["batch"].to(self.args.device))
         loss = terms["loss"]
@@ -71,16 +75,24 @@ class DistillationTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measures on dev, by the callable that was given."""
         assert self.dev is not None
+        assert self.model is not None
         self.model.eval()
         with torch.inference_mode():
             measures = {f"eval_{name}": value for name, value in self.dev().items()}
         self.log(measures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measures)
+        if self.args.load_best_model_at_end and self._is_best(measures):
+            self.control.should_save = True
         return measures
+
+    def _is_best(self, measures: dict[str, float]) -> bool:
+        """Whether this look is the best so far: the best weights can be published only if they are saved here."""
+        best = self.state.best_metric
+        return best is None or measures[f"eval_{self.args.metric_for_best_model}"] > best
 
 
 class _Steps(TrainerCallback):
-    """Marks a checkpoint as whole once it is; tells the progress."""
+    """Marks a checkpoint as whole once it is, and as the last where the training stops; tells the progress."""
 
     def __init__(self, step: Callable[[int], None]) -> None:
         self.step = step
@@ -89,7 +101,8 @@ class _Steps(TrainerCallback):
         self.step(1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as temporary:
+            temporary.write_text(STOPPED if control.should_training_stop else "")
 
 
 def train(
@@ -113,12 +126,17 @@ def train(
     """
     if optimisation.steps == 0:
         return []
-    rows = optimisation.steps * optimisation.accumulation * batch_queries
+    if dev is None:
+        _require_no_dev(optimisation, label)
+    checkpoint = last_whole_checkpoint(work)
+    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    stopped = checkpoint is not None and (checkpoint / COMPLETE).read_text() == STOPPED
+    steps = done if stopped else optimisation.steps
     watching = dev is not None and optimisation.evaluate_every is not None
     trainer = DistillationTrainer(
         model=model,
-        args=_arguments(optimisation, batch_queries, seed, work, device, primary, watching),
-        train_dataset=Examples(examples, rows, seed),
+        args=_arguments(optimisation, steps, batch_queries, seed, work, device, primary, watching),
+        train_dataset=Examples(examples, steps * optimisation.accumulation * batch_queries, seed),
         data_collator=collate,
         eval_dataset=() if watching else None,
         dev=dev,
@@ -128,25 +146,41 @@ def train(
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    checkpoint = last_whole_checkpoint(work)
-    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     with track(label, total=optimisation.steps, done=done) as step:
         trainer.add_callback(_Steps(step))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return [row for entry in trainer.state.log_history if (row := trace_row(entry)) is not None]
 
 
+def _require_no_dev(optimisation: Optimisation, label: str) -> None:
+    if optimisation.keep == "best" or optimisation.patience is not None:
+        raise DataError(
+            "`keep: best` and `patience` go by the dev split, and the candidates have none",
+            where=label,
+            allowed="candidates with a split named dev",
+            next_step="mine the dev split too, or set keep: last and patience: null",
+        )
+
+
 def _arguments(
-    optimisation: Optimisation, batch_queries: int, seed: int, work: Path, device: str, primary: str, watching: bool
+    optimisation: Optimisation,
+    steps: int,
+    batch_queries: int,
+    seed: int,
+    work: Path,
+    device: str,
+    primary: str,
+    watching: bool,
 ) -> TrainingArguments:
-    best = watching and (optimisation.keep == "best" or optimisation.patience is not None)
+    best = watching and optimisation.keep == "best"
+    ranked = best or (watching and optimisation.patience is not None)
     save_every = optimisation.save_every
     if best and optimisation.evaluate_every:
         save_every = optimisation.evaluate_every * max(1, round(save_every / optimisation.evaluate_every))
     precision = resolved_precision(optimisation.precision, device)
     return TrainingArguments(
         output_dir=str(work),
-        max_steps=optimisation.steps,
+        max_steps=steps,
         per_device_train_batch_size=batch_queries,
         gradient_accumulation_steps=optimisation.accumulation,
         learning_rate=optimisation.learning_rate,
@@ -168,8 +202,8 @@ def _arguments(
         eval_strategy="steps" if watching else "no",
         eval_steps=optimisation.evaluate_every,
         load_best_model_at_end=best,
-        metric_for_best_model=primary if best else None,
-        greater_is_better=True if best else None,
+        metric_for_best_model=primary if ranked else None,
+        greater_is_better=True if ranked else None,
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
@@ -205,4 +239,4 @@ def trace_row(entry: dict[str, Any]) -> dict[str, Any] | None:
 
 def write_trace(trace: list[dict[str, Any]], path: Path) -> None:
     """One JSON object per line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in trace), encoding="utf-8")
+    path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in trace), encoding="utf-8")

@@ -49,8 +49,8 @@ def write_run(run: Mapping[str, Sequence[tuple[str, float]]], path: Path, tag: s
     with atomic(path) as temporary, temporary.open("wb") as raw, _packed(raw, path) as out:
         for query_id, ranking in run.items():
             scores = strictly_falling([score for _, score in ranking])
-            for rank, ((doc_id, _), score) in enumerate(zip(ranking, scores, strict=True), start=1):
-                out.write(f"{query_id}\tQ0\t{doc_id}\t{rank}\t{score!s}\t{tag}\n")
+            rows = enumerate(zip(ranking, scores, strict=True), start=1)
+            out.writelines(f"{query_id}\tQ0\t{doc}\t{rank}\t{score!s}\t{tag}\n" for rank, ((doc, _), score) in rows)
 
 
 def strictly_falling(scores: Sequence[float]) -> list[np.float32]:
@@ -59,8 +59,11 @@ def strictly_falling(scores: Sequence[float]) -> list[np.float32]:
     >>> [float(s) for s in strictly_falling([2.0, 1.0, 1.0])]
     [2.0, 1.0, 0.9999999403953552]
     """
+    asked = np.asarray(scores, dtype=np.float32)
+    if np.all(asked[1:] < asked[:-1]):
+        return list(asked)
     falling: list[np.float32] = []
-    for score in np.asarray(scores, dtype=np.float32):
+    for score in asked:
         ceiling = np.nextafter(falling[-1], np.float32(-np.inf)) if falling else score
         falling.append(min(score, ceiling))
     return falling
@@ -103,7 +106,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _packed(raw: IO[bytes], path: Path) -> TextIOWrapper:
-    binary = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
+    binary = (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
+    )
     return TextIOWrapper(cast(IO[bytes], binary), encoding="utf-8", newline="\n")
 
 

@@ -30,7 +30,8 @@ class CorpusVectors:
     @property
     def vectors(self) -> np.ndarray:
         """Float32, memory-mapped."""
-        return np.load(self.folder / "vectors.npy", mmap_mode="r")
+        mapped: np.ndarray = np.load(self.folder / "vectors.npy", mmap_mode="r")
+        return mapped
 
     @property
     def doc_ids(self) -> list[str]:

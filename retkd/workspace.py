@@ -109,6 +109,12 @@ def publish(artifact: Path, told: dict[str, Any], volatile: tuple[str, ...] = ()
     return whole
 
 
+def discard(artifact: Path) -> None:
+    """Remove a published artifact, its manifest first: what is damaged is never taken for finished shards."""
+    (artifact / MANIFEST).unlink()
+    shutil.rmtree(artifact)
+
+
 @contextmanager
 def locked(artifact: Path) -> Iterator[None]:
     """Hold an artifact against other processes. The lock goes with the process, however it ends."""

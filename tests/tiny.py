@@ -29,7 +29,8 @@ def tiny_encoder(
     checkpoint = tiny_bert(folder.with_name(f".{folder.name}.bert"), seed, layers, dim, words, max_length)
     transformer = Transformer(str(checkpoint), max_seq_length=max_length)
     modules = [transformer, Pooling(dim, pooling_mode=pooling), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save_pretrained(str(folder), create_model_card=False)
+    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
+    model.save_pretrained(str(folder), create_model_card=False)
     return folder
 
 
@@ -123,7 +124,9 @@ def _write_lines(path: Path, lines) -> None:  # type: ignore[no-untyped-def]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def tiny_inputs(root: Path, models: dict[str, Path], artifacts: dict[str, Path] | None = None, seed: int = 0, **runtime):  # type: ignore[no-untyped-def]
+def tiny_inputs(
+    root: Path, models: dict[str, Path], artifacts: dict[str, Path] | None = None, seed: int = 0, **runtime
+):  # type: ignore
     """What a stage is given: the tiny collection under ``root``, these models and artifacts, one CPU thread."""
     from retkd.collections.beir import Beir
     from retkd.digests import FileDigests

@@ -44,6 +44,7 @@ def _interval(
     control, student, teacher = (means[:, values.systems.index(name), column] for name in names)
     below = teacher <= control
     if below.mean() > MOST_WITHOUT_GAP:
-        return {"reason": f"no interval: the teacher is not above the control in {100 * below.mean():.1f} % of the resamples"}
+        share = f"{100 * below.mean():.1f} % of the resamples"
+        return {"reason": f"no interval: the teacher is not above the control in {share}"}
     low, high = resampling.interval(((student - control) / np.where(below, np.nan, teacher - control))[~below])
     return {"low": low, "high": high}

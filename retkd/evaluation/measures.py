@@ -1,6 +1,6 @@
 """Values of measures for each query, by ir_measures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ class Values:
         return np.asarray(self.values[self.systems.index(system), self.measures.index(measure)])
 
 
-def measured(runs: Mapping[str, Run], qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> Values:
-    """Every system by every measure on every judged query.
+def measured(
+    runs: Iterable[tuple[str, Run]], qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]
+) -> Values:
+    """Every system by every measure on every judged query; one run is held at a time when ``runs`` is a generator.
 
     A judged query that a run has nothing for counts 0; queries without judgements are left out.
     Raises :class:`DataError` when no query is judged.
@@ -40,8 +42,11 @@ def measured(runs: Mapping[str, Run], qrels: Mapping[str, Mapping[str, int]], me
         )
     query_ids = sorted(qrels)
     names = [measure_name(measure) for measure in measures]
-    values = [_per_query(run, qrels, query_ids, names) for run in runs.values()]
-    return Values(list(runs), names, query_ids, np.array(values).reshape(len(runs), len(names), len(query_ids)))
+    values, systems = [], []
+    for system, run in runs:
+        systems.append(system)
+        values.append(_per_query(run, qrels, query_ids, names))
+    return Values(systems, names, query_ids, np.array(values).reshape(len(systems), len(names), len(query_ids)))
 
 
 def _per_query(
@@ -63,5 +68,5 @@ def _per_query(
 
 def measure_run_file(run: Path, qrels: Path, measures: Sequence[str]) -> dict[str, float]:
     """Means over the judged queries of a TREC run file against a judgements file (TREC or BEIR columns)."""
-    values = measured({"run": trec.read_run(run)}, trec.read_qrels(qrels), measures)
+    values = measured([("run", trec.read_run(run))], trec.read_qrels(qrels), measures)
     return {name: float(values.of("run", name).mean()) for name in values.measures}

@@ -7,7 +7,6 @@ import numpy as np
 
 from retkd.collections.base import Collection
 from retkd.evaluation.measures import Values
-from retkd.trec import Run
 
 TEXT_LENGTH = 400
 """Characters of a text that are kept."""
@@ -15,7 +14,7 @@ TEXT_LENGTH = 400
 
 def won_lost(
     values: Values,
-    runs: Mapping[str, Run],
+    firsts: Mapping[str, Mapping[str, str]],
     collection: Collection,
     split: str,
     measure: str,
@@ -25,8 +24,9 @@ def won_lost(
 ) -> dict[str, Any]:
     """Counts of queries won, lost and tied, and the ``num_examples`` largest of both.
 
-    Each example has the texts of its query, of one judged positive (the highest grade, then the smallest id) and of
-    every system's first document, cut at 400 characters. Empty when either system is missing.
+    ``firsts`` maps a system to its first document for each query. Each example has the texts of its query, of one
+    judged positive (the highest grade, then the smallest id) and of every system's first document, cut at 400
+    characters. Empty when either system is missing.
     """
     if not {student, baseline} <= set(values.systems):
         return {"measure": measure, "student": student, "baseline": baseline, "num_queries": 0, "won": [], "lost": []}
@@ -34,7 +34,7 @@ def won_lost(
     order = np.argsort(-differences, kind="stable")
     won = [i for i in order[:num_examples] if differences[i] > 0]
     lost = [i for i in order[::-1][:num_examples] if differences[i] < 0]
-    examples = _Examples(values, runs, collection, split, measure, [*won, *lost])
+    examples = _Examples(values, firsts, collection, split, measure, [*won, *lost])
     return {
         "measure": measure,
         "student": student,
@@ -54,17 +54,17 @@ class _Examples:
     def __init__(
         self,
         values: Values,
-        runs: Mapping[str, Run],
+        firsts: Mapping[str, Mapping[str, str]],
         collection: Collection,
         split: str,
         measure: str,
         chosen: Sequence[int],
     ) -> None:
-        self.values, self.runs, self.measure = values, runs, measure
+        self.values, self.firsts, self.measure = values, firsts, measure
         self.qrels = collection.qrels(split)
         ids = {values.query_ids[i] for i in chosen}
         self.queries = {q.query_id: q.text for q in collection.queries(split) if q.query_id in ids}
-        wanted = {d for query_id in ids for d in [self.positive(query_id), *self.firsts(query_id).values()] if d}
+        wanted = {d for query_id in ids for d in [self.positive(query_id), *self.top(query_id).values()] if d}
         self.texts = {d.doc_id: d.full_text for d in collection.documents_by_id(sorted(wanted))}
 
     def positive(self, query_id: str) -> str | None:
@@ -72,9 +72,9 @@ class _Examples:
         judged = sorted(self.qrels[query_id].items(), key=lambda pair: (-pair[1], pair[0]))
         return judged[0][0] if judged and judged[0][1] > 0 else None
 
-    def firsts(self, query_id: str) -> dict[str, str]:
+    def top(self, query_id: str) -> dict[str, str]:
         """system -> its first document, where it found any."""
-        return {system: run[query_id][0][0] for system, run in self.runs.items() if run.get(query_id)}
+        return {system: found[query_id] for system, found in self.firsts.items() if query_id in found}
 
     def told(self, query: int, difference: float) -> dict[str, Any]:
         """One example."""
@@ -87,7 +87,7 @@ class _Examples:
             "difference": difference,
             "values": scores,
             "positive": self.document(query_id, positive) if positive else None,
-            "top": {system: self.document(query_id, d) for system, d in self.firsts(query_id).items()},
+            "top": {system: self.document(query_id, d) for system, d in self.top(query_id).items()},
         }
 
     def document(self, query_id: str, doc_id: str) -> dict[str, Any]:

@@ -12,4 +12,4 @@ from retkd.parts import one_of, registry
 INDEXES = registry("indexes", FaissIndex, ExactIndex)
 
 AnyIndex: Any = Annotated[one_of(INDEXES), BeforeValidator(lambda value: contents(value, one_of(INDEXES)))]
-"""A name or a path is replaced by what the file says before it is validated, so that keys hold parameters, not names."""
+"""A name or a path becomes what its file says before it is validated, so that keys hold parameters, not names."""

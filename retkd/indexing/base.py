@@ -9,7 +9,7 @@ import numpy as np
 from retkd.parts import Part
 
 SearchRows = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-"""(queries ``[query, dim]``, k) -> scores ``[query, k]`` descending and rows ``[query, k]``; row -1 where fewer were found."""
+"""(queries ``[query, dim]``, k) -> scores ``[query, k]``, descending, and rows ``[query, k]``, -1 where none is."""
 
 
 class IndexKind(Part):

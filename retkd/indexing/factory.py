@@ -65,8 +65,8 @@ def problem_of(factory: str, search: Mapping[str, int], ef_construction: int | N
     unknown = set(re.findall(r"\{\w*\}", factory)) - set(PLACEHOLDERS)
     if unknown:
         return f"unknown placeholder {sorted(unknown)[0]} in the factory string; known: {', '.join(PLACEHOLDERS)}"
-    if ef_construction is not None and "HNSW" not in factory:
-        return "ef_construction is a setting of HNSW, which this factory string does not have"
+    if ef_construction is not None and not factory.startswith("HNSW"):
+        return f"ef_construction is a setting of factory strings that begin with HNSW, which {factory!r} does not"
     try:
         index = faiss.index_factory(960, filled(factory, 10**6, 960), faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:

@@ -25,9 +25,9 @@ def built(resolved: Mapping[str, Any], vectors: np.ndarray, site: Site) -> Any:
     built with one thread, for the same bytes each time. Everything else uses all threads.
     """
     factory = resolved["factory"]
-    index = untrained(factory, vectors.shape[1])
+    index: Any = untrained(factory, vectors.shape[1])
     if resolved["ef_construction"] is not None:
-        faiss.downcast_index(index).hnsw.efConstruction = resolved["ef_construction"]
+        index.hnsw.efConstruction = resolved["ef_construction"]
     index = on_gpu(index, factory, site.device)
     with threads(1 if re.search(ORDER_DEPENDENT, factory) else site.threads):
         if not index.is_trained:
@@ -56,7 +56,7 @@ def untrained(factory: str, dim: int) -> Any:
 
 def _without_warnings(index: Any) -> None:
     """FAISS warns of few training points once a codebook; :func:`_train` says it once."""
-    inner = [faiss.downcast_index(index), faiss.try_extract_index_ivf(index)]
+    inner: list[Any] = [faiss.downcast_index(index), faiss.try_extract_index_ivf(index)]
     for holder in [*inner, *(getattr(each, "pq", None) for each in inner)]:
         if hasattr(holder, "cp"):
             holder.cp.min_points_per_centroid = 1
@@ -72,7 +72,7 @@ def _train(index: Any, vectors: np.ndarray, resolved: Mapping[str, Any], seed: i
 
 
 def blocks(vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, float32 block) of at most ``BLOCK_MIB``: no setting, since an HNSW graph depends on where it is cut."""
+    """(first row, float32 block) of ``BLOCK_MIB``: no setting, since an HNSW graph depends on where it is cut."""
     rows = max(BLOCK_MIB * 2**20 // (4 * vectors.shape[1]), 1)
     for start in range(0, len(vectors), rows):
         yield start, np.ascontiguousarray(vectors[start : start + rows], dtype=np.float32)

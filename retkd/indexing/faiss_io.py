@@ -22,7 +22,7 @@ def write(index: Any, path: Path) -> None:
 
 
 def opened(path: Path, factory: str, search: Mapping[str, int], site: Site) -> Any:
-    """The index with its search parameters set, on the GPU when ``site.device`` is one. IVF lists stay on disk, mapped."""
+    """The index with its search parameters set, on the GPU if ``site.device`` is one. IVF lists stay on disk."""
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
     parameters = faiss.ParameterSpace()
     for name, value in search.items():
@@ -35,14 +35,15 @@ def on_gpu(index: Any, factory: str, device: str) -> Any:
     if not device.startswith("cuda"):
         return index
     if not hasattr(faiss, "StandardGpuResources"):
-        say(f"index {factory}: on the CPU, since this FAISS is the CPU build (pip install 'retkd[gpu]' brings faiss-gpu)")
+        say(f"index {factory}: on the CPU, since this is FAISS' CPU build (pip install 'retkd[gpu]' for faiss-gpu)")
         return index
     if not re.match(GPU_FACTORIES, factory):
         say(f"index {factory}: on the CPU, since FAISS has no GPU version of it")
         return index
     number = int(device.partition(":")[2] or 0)
-    resources = _gpu_resources.setdefault(number, faiss.StandardGpuResources())
-    return faiss.index_cpu_to_gpu(resources, number, index)
+    if number not in _gpu_resources:
+        _gpu_resources[number] = faiss.StandardGpuResources()
+    return faiss.index_cpu_to_gpu(_gpu_resources[number], number, index)
 
 
 def on_cpu(index: Any) -> Any:

@@ -1,5 +1,7 @@
 """How much of the exact ranking an index keeps."""
 
+from functools import partial
+
 import numpy as np
 
 from retkd.indexing.search import SearchIndex
@@ -21,13 +23,20 @@ def recall_at(
         return 1.0
     rows = np.sort(np.random.default_rng(seed).choice(len(vectors), min(num_queries, len(vectors)), replace=False))
     queries = np.ascontiguousarray(vectors[rows], dtype=np.float32)
-    _, exact = exact_rows(lambda q, n: exact_topk(q, vectors, n, memory_mib=memory_mib, device=device), queries, vectors, k + 1)
+    blockwise = partial(_blockwise, vectors, memory_mib, device)
+    _, exact = exact_rows(blockwise, queries, vectors, k + 1)
     _, found = index.search_rows(queries, k + 1)
     hits = [
         len(set(_without(own, true, k)) & set(_without(own, seen, k)))
         for own, true, seen in zip(rows.tolist(), exact.tolist(), found.tolist(), strict=True)
     ]
     return float(np.mean(hits) / k)
+
+
+def _blockwise(
+    vectors: np.ndarray, memory_mib: int, device: str, queries: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    return exact_topk(queries, vectors, k, memory_mib=memory_mib, device=device)
 
 
 def _without(own: int, rows: list[int], k: int) -> list[int]:

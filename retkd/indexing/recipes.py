@@ -37,7 +37,8 @@ def _file(value: str) -> Path:
     path = Path(value).expanduser()
     if path.suffix in {".yaml", ".yml"} or path.parent != Path("."):
         if not path.is_file():
-            raise ValueError(f"there is no index recipe at {path}: give a file that exists, or a name ({', '.join(names())})")
+            known = ", ".join(names())
+            raise ValueError(f"there is no index recipe at {path}: give a file that exists, or a name ({known})")
         return path
     path = folder("indexes") / f"{value}.yaml"
     if not path.is_file():
@@ -46,5 +47,8 @@ def _file(value: str) -> Path:
 
 
 def _told(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'recipe'}: {p['msg'].removeprefix('Value error, ')}" for p in problems)
+    told = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(map(str, problem["loc"])) or "recipe"
+        told.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(told)

@@ -18,7 +18,9 @@ from retkd.vectors import read_doc_ids
 class SearchIndex:
     """An opened index folder: ``index.json``, ``doc_ids.txt``, ``vectors.npy`` and, with FAISS, ``index.faiss``."""
 
-    def __init__(self, told: dict[str, Any], vectors: np.ndarray, doc_ids: Sequence[str], search_rows: SearchRows) -> None:
+    def __init__(
+        self, told: dict[str, Any], vectors: np.ndarray, doc_ids: Sequence[str], search_rows: SearchRows
+    ) -> None:
         self.told = told
         self.vectors = vectors
         self.doc_ids = doc_ids
@@ -58,7 +60,7 @@ class SearchIndex:
                 seen=f"shape {queries.shape}",
                 allowed=f"[query, {dim}]",
                 consequence="they come from another encoder than the documents",
-                next_step=f"encode queries with the model that made the index (digest {self.told['model_digest'][:12]})",
+                next_step=f"encode queries with the model that made the index: {self.told['model_digest'][:12]}",
             )
         k = min(k, len(self.vectors))
         if not len(queries):

@@ -22,8 +22,9 @@ def exact_rows(
     rows = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), 256):
         chunk = queries[start : start + 256]
-        for at, (query, proposed) in enumerate(zip(chunk, proposals(search, chunk, k, len(vectors)), strict=True), start):
-            scores[at], rows[at] = _rescored(query, proposed, vectors, k)
+        proposed = proposals(search, chunk, k, len(vectors))
+        for at, (query, near) in enumerate(zip(chunk, proposed, strict=True), start):
+            scores[at], rows[at] = _rescored(query, near, vectors, k)
     return scores, rows
 
 

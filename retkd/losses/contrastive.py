@@ -19,5 +19,6 @@ def infonce(
     """
     logits = scores / temperature
     negatives = torch.logsumexp(logits.masked_fill(positive | target, -torch.inf), dim=1, keepdim=True)
-    losses = torch.logaddexp(logits, negatives) - logits
-    return losses[target].mean() if target.any() else scores.sum() * 0.0
+    own = logits[target]
+    losses = torch.logaddexp(own, negatives.expand_as(logits)[target]) - own
+    return losses.sum() / target.sum().clamp(min=1)

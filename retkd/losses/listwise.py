@@ -35,9 +35,10 @@ def kl(
 def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
     """Each list at mean 0 and (population) standard deviation 1 over its valid candidates; a constant list becomes 0."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-    centred = torch.where(mask, scores - (scores * mask).sum(dim=1, keepdim=True) / count, 0.0)
-    deviation = ((centred**2).sum(dim=1, keepdim=True) / count).sqrt()
-    return torch.where(deviation > 1e-6, centred / deviation.clamp(min=1e-6), 0.0)
+    valid = scores.masked_fill(~mask, 0.0)
+    centred = (valid - valid.sum(dim=1, keepdim=True) / count).masked_fill(~mask, 0.0)
+    variance = (centred**2).sum(dim=1, keepdim=True) / count
+    return torch.where(variance > 1e-12, centred / variance.clamp(min=1e-12).sqrt(), 0.0)
 
 
 def localised_contrastive(
@@ -50,5 +51,6 @@ def localised_contrastive(
     """
     positive = positive & mask
     negatives = torch.logsumexp(scores.masked_fill(positive | ~mask, -torch.inf), dim=1, keepdim=True)
-    losses = torch.logaddexp(scores, negatives) - scores
-    return losses[positive].mean() if positive.any() else scores.sum() * 0.0
+    own = scores[positive]
+    losses = torch.logaddexp(own, negatives.expand_as(scores)[positive]) - own
+    return losses.sum() / positive.sum().clamp(min=1)

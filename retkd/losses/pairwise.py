@@ -16,7 +16,7 @@ def margin_mse(
     pairs. The student must be able to reach the teacher's margins: scale the cosines or use dot products. The target
     is detached; without pairs the loss is 0. Hofstaetter et al. 2020, eq. 2.
     """
-    error = student - teacher.detach()
+    error = (student - teacher.detach()).masked_fill(~mask, 0.0)
     pairs = (positive & mask).unsqueeze(2) & (~positive & mask).unsqueeze(1)
     squares = (error.unsqueeze(2) - error.unsqueeze(1)) ** 2
-    return squares[pairs].mean() if pairs.any() else student.sum() * 0.0
+    return squares[pairs].sum() / pairs.sum().clamp(min=1)

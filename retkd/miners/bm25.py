@@ -41,7 +41,8 @@ class BM25(Miner):
 
     def mine(self, queries: Sequence[Query], inputs: Inputs, prepared: object) -> list[Ranking]:
         """Documents with a positive score, by score, then in the collection's order."""
-        index, doc_ids = prepared  # type: ignore[misc]
+        ready: Any = prepared
+        index, doc_ids = ready
         analyze = analyzer(self.analyzer)
         return [self._ranking(index, doc_ids, analyze(query.text)) for query in queries]
 
@@ -72,7 +73,12 @@ class BM25(Miner):
         shutil.rmtree(building, ignore_errors=True)
         index.save(str(building), show_progress=False)
         (building / "doc_ids.json").write_text(json.dumps(doc_ids), encoding="utf-8")
-        os.replace(building, folder)
+        try:
+            os.replace(building, folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(building)  # another process built the same index meanwhile
 
     def _terms(self, inputs: Inputs) -> tuple[list[Any], dict[str, int], list[str]]:
         analyze = analyzer(self.analyzer)

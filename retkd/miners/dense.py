@@ -1,7 +1,7 @@
 """Nearest documents by an encoder's vectors, exact, block by block."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from retkd.collections.base import Query
 from retkd.miners.base import Miner, Ranking
@@ -30,7 +30,8 @@ class DenseMiner(Miner):
         """The ``depth`` nearest documents of each query."""
         from retkd.topk import exact_topk
 
-        encoder, vectors, doc_ids = prepared  # type: ignore[misc]
+        ready: Any = prepared
+        encoder, vectors, doc_ids = ready
         encoded = encoder.encode([q.text for q in queries], "query", inputs.runtime.tokens_per_batch)
         where = str(encoder.model.device)
         scores, rows = exact_topk(encoded, vectors, self.depth, memory_mib=inputs.runtime.memory_mib, device=where)

@@ -26,6 +26,11 @@ class Objective(Part):
         raise NotImplementedError
 
     @property
+    def needs_lists(self) -> bool:
+        """Whether this term has no gradient where a query has a single candidate."""
+        return self.teacher_name is not None
+
+    @property
     def teacher_name(self) -> str | None:
         """The teacher column that this term reads, or None."""
         return getattr(self, "teacher", None)

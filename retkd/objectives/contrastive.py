@@ -21,6 +21,11 @@ class InfoNCE(Objective):
     temperature: float = Field(default=0.05, gt=0.0)
     in_batch: bool = True
 
+    @property
+    def needs_lists(self) -> bool:
+        """Alone with its own list, a positive needs a negative in it."""
+        return not self.in_batch
+
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over positives, in nats."""
         import torch

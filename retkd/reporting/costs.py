@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retkd.reporting.figures import duration, percent, plain, size
+from retkd.reporting.figures import ABSENT, duration, percent, plain, size
 from retkd.reporting.labels import spaced
 
 SPEAKING = ("export", "index", "evaluate", "train", "teach")
@@ -79,7 +79,7 @@ def _leaf(path: tuple[str, ...], value: object) -> tuple[str, str]:
         if words.endswith(" seconds"):
             return words.removesuffix(" seconds"), duration(value)
     if isinstance(value, (list, tuple)):
-        return words, ", ".join(plain(item) for item in value) or "–"
+        return words, ", ".join(plain(item) for item in value) or ABSENT
     return words, plain(value)
 
 
@@ -93,9 +93,9 @@ def _cost(name: str, manifest: Mapping[str, Any], longest: float) -> StageCost:
         wall=duration(wall),
         share=100 * wall / longest,
         memory=size(2**20 * (manifest.get("peak_memory_mib") or 0.0)),
-        rows=f"{rows['in']:,} → {rows['out']:,}" if rows.get("in") or rows.get("out") else "–",
+        rows=f"{rows['in']:,} → {rows['out']:,}" if rows.get("in") or rows.get("out") else ABSENT,
         dropped=[(reason, count) for reason, count in (rows.get("dropped") or {}).items() if count],
-        truncation=", ".join(f"{name} {percent(rate, 1)}" for name, rate in cut.items()) or "–",
+        truncation=", ".join(f"{name} {percent(rate, 1)}" for name, rate in cut.items()) or ABSENT,
         disk=size(sum(output["bytes"] for output in (manifest.get("outputs") or {}).values())),
         resumed=bool(manifest.get("resumed")),
     )

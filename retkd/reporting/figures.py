@@ -1,6 +1,11 @@
 """How numbers are written, everywhere the same."""
 
+# ruff: noqa: RUF001, RUF002
+
 import math
+
+ABSENT = "–"
+"""What stands where there is no number."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -9,7 +14,7 @@ def number(value: float | None, digits: int = 3) -> str:
     >>> number(0.41249), number(None)
     ('0.412', '–')
     """
-    return "–" if value is None else f"{value:.{digits}f}"
+    return ABSENT if value is None else f"{value:.{digits}f}"
 
 
 def with_interval(value: float, low: float, high: float) -> str:
@@ -22,7 +27,8 @@ def with_interval(value: float, low: float, high: float) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """
+    """An interval in brackets.
+
     >>> interval(0.3981, 0.4269)
     '[0.398, 0.427]'
     """
@@ -35,7 +41,7 @@ def signed(value: float | None) -> str:
     >>> signed(0.0312), signed(-0.0312), signed(None)
     ('+0.031', '−0.031', '–')
     """
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+    return ABSENT if value is None else true_minus(f"{value:+.3f}")
 
 
 def p_value(p: float | None) -> str:
@@ -45,7 +51,7 @@ def p_value(p: float | None) -> str:
     ('< 0.001', '= 0.031', '–')
     """
     if p is None:
-        return "–"
+        return ABSENT
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
@@ -55,11 +61,21 @@ def percent(share: float | None, digits: int = 0) -> str:
     >>> percent(0.6249), percent(0.0312, 1), percent(-0.05), percent(None)
     ('62\\xa0%', '3.1\\xa0%', '−5\\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%".replace("-", "−")
+    return ABSENT if share is None else true_minus(f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%")
+
+
+def true_minus(text: str) -> str:
+    """A written number with a minus that is as wide as a plus.
+
+    >>> true_minus("-3")
+    '−3'
+    """
+    return text.replace("-", "−")
 
 
 def duration(seconds: float) -> str:
-    """
+    """Seconds in the unit that suits them.
+
     >>> duration(0.042), duration(8.26), duration(754), duration(7384)
     ('0.04 s', '8.3 s', '12 min 34 s', '2 h 3 min')
     """
@@ -71,7 +87,8 @@ def duration(seconds: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """
+    """Bytes in the binary unit that suits them.
+
     >>> size(512), size(45_300_000), size(3_221_225_472)
     ('512 B', '43.2 MiB', '3.00 GiB')
     """
@@ -89,7 +106,7 @@ def plain(value: object) -> str:
     ('11,809', '0.1235', 'yes', '–', 'bm25')
     """
     if value is None:
-        return "–"
+        return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Bars of the systems and the meter of the gap, as positions in percent: the page draws them, so text stays readable."""
+"""Bars of the systems and the meter of the gap, as positions in percent: the page draws them, in readable text."""
 
 import math
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def meter(told: Mapping[str, Any]) -> Meter | None:
     right = max(1.0, closed, min(closed if high is None else high, 1.0 + MOST_BEYOND))
 
     def at(share: float) -> float:
-        return 100 * min(max((share - left) / (right - left), 0.0), 1.0)
+        return 100.0 * float(min(max((share - left) / (right - left), 0.0), 1.0))
 
     band = (None, None) if low is None else (at(low), at(high))
-    return Meter(at(0.0), at(closed), at(1.0), *band, share=percent(closed))
+    return Meter(at(0.0), at(closed), at(1.0), band[0], band[1], percent(closed))

@@ -10,7 +10,7 @@ from retkd.reporting.labels import label, tone
 
 @dataclass(frozen=True)
 class Cell:
-    """One measure of one system. ``difference`` and ``p`` are against the baseline, ``None`` for the baseline itself."""
+    """One measure of one system. ``difference`` and ``p`` are against the baseline, ``None`` for itself."""
 
     mean: float
     low: float

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
+from retkd.reporting.figures import true_minus
+
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 10, 34
 """Margins in pixels."""
 
@@ -38,22 +40,22 @@ class Frame:
         return "".join([*parts, *inside, "</svg>"])
 
     def _x_axis(self, x_label: str) -> list[str]:
-        bottom = self.height - BOTTOM
-        drawn = [f'<line class="axis" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{bottom}" y2="{bottom}"/>']
-        for value in ticks(*self.x, 5):
-            drawn.append(
-                f'<text class="tick" x="{self.px(value):.1f}" y="{bottom + 14}" text-anchor="middle">{shown(value)}</text>'
-            )
-        label = f'<text class="tick" x="{self.width - RIGHT}" y="{self.height - 4}" text-anchor="end">{escape(x_label)}</text>'
-        return [*drawn, label]
+        right, bottom = self.width - RIGHT, self.height - BOTTOM
+        drawn = [f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
+        drawn += [_text(self.px(value), bottom + 14, shown(value), "middle") for value in ticks(*self.x, 5)]
+        return [*drawn, _text(right, self.height - 4, x_label, "end")]
 
     def _y_axis(self) -> list[str]:
         drawn = []
         for value in ticks(*self.y, 4):
             y = self.py(value)
             drawn.append(f'<line class="grid" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            drawn.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{shown(value)}</text>')
+            drawn.append(_text(LEFT - 6, y + 3.5, shown(value), "end"))
         return drawn
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def span(values: Iterable[float], around_zero: bool = False, margin: float = 0.05) -> tuple[float, float]:
@@ -87,9 +89,9 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 def shown(value: float) -> str:
     """A tick's text.
 
-    >>> shown(12000.0), shown(0.25), shown(-3.0)
-    ('12k', '0.25', '−3')
+    >>> shown(12000.0), shown(0.25)
+    ('12k', '0.25')
     """
     if abs(value) >= 10_000 and value % 100 == 0:
         return f"{value / 1000:g}k"
-    return f"{value:g}".replace("-", "−")
+    return true_minus(f"{value:g}")

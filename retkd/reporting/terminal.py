@@ -11,7 +11,6 @@ from rich.text import Text
 
 from retkd.reporting.figures import number, p_value, percent
 from retkd.reporting.headline import band
-from retkd.reporting.labels import label
 from retkd.reporting.results import Row, result_rows
 
 WIDEST = 1000

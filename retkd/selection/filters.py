@@ -58,7 +58,8 @@ class Margin(Filter):
 
     def keeps(self, scores: np.ndarray, best_positive: np.ndarray) -> np.ndarray:
         """score <= positive - margin."""
-        return np.isnan(best_positive) | (scores <= best_positive - self.margin)
+        kept: np.ndarray = np.isnan(best_positive) | (scores <= best_positive - self.margin)
+        return kept
 
 
 class Percentage(Filter):
@@ -77,4 +78,5 @@ class Percentage(Filter):
 
     def keeps(self, scores: np.ndarray, best_positive: np.ndarray) -> np.ndarray:
         """score <= percentage * positive."""
-        return np.isnan(best_positive) | (scores <= self.percentage * best_positive)
+        kept: np.ndarray = np.isnan(best_positive) | (scores <= self.percentage * best_positive)
+        return kept

@@ -73,7 +73,7 @@ def _filtered(rule: Filter, rows: pa.Table, positive: np.ndarray, lists: Sequenc
         of_positives = scores[start:stop][positive[start:stop]]
         of_positives = of_positives[~np.isnan(of_positives)]
         best[start:stop] = of_positives.max() if len(of_positives) else np.nan
-    return np.isnan(scores) | rule.keeps(scores, best)
+    return np.asarray(np.isnan(scores) | rule.keeps(scores, best))
 
 
 def _not_sampled(

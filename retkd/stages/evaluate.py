@@ -6,19 +6,15 @@ Writes ``runs/<split>/<system>.run.gz`` (TREC), ``per_query.parquet``, ``measure
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from retkd.errors import RetkdError
 from retkd.evaluation.names import cutoff_of, measure_name
-from retkd.evaluation.systems import Dense, System
+from retkd.evaluation.systems import Dense, System, in_order
 from retkd.parts import Candidates, Part
 from retkd.stage import Inputs, Metrics, StageConfig
-
-if TYPE_CHECKING:
-    from retkd.evaluation.measures import Values
-    from retkd.trec import Run
 
 NAME = "evaluate"
 VERSION = 1
@@ -45,7 +41,6 @@ class Config(StageConfig):
     primary: str = Field(default="nDCG@10", description="the measure of the gap and of the queries won and lost")
     systems: dict[str, System] = {}
     controls: list[Control] = Field(default=[], description="shorthand for systems; written out before the stage runs")
-    control_overrides: dict[str, Any] = Field(default={}, description="keys of the contrastive control's train stage")
     teacher_scores: TeacherScores | None = Field(default=None, description="what the control `teacher` ranks by")
     depth: int = Field(default=100, ge=1, description="documents in each ranking")
     baseline: str = Field(default="control", description="paired tests are against this system, if it is there")
@@ -119,27 +114,23 @@ def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str,
     from retkd import trec
     from retkd.evaluation.comparison import Resampling, compared
     from retkd.evaluation.gap import gap
-    from retkd.evaluation.measures import measured
+    from retkd.evaluation.judged import judged
     from retkd.evaluation.rankings import run_path
-    from retkd.evaluation.score_histograms import score_histogram
-    from retkd.evaluation.systems import in_order
     from retkd.evaluation.won_lost import won_lost
 
-    qrels = inputs.collection.qrels(split)
-    names = in_order(list(config.systems))
-    runs: dict[str, Run] = {name: trec.read_run(run_path(out / "runs", split, name)) for name in names}
-    values: Values = measured(runs, qrels, config.measures)
+    runs = ((name, trec.read_run(run_path(out / "runs", split, name))) for name in in_order(config.systems))
+    dense = [name for name, system in config.systems.items() if isinstance(system, Dense)]
+    found = judged(runs, inputs.collection.qrels(split), config.measures, dense)
     resampling = Resampling(config.num_resamples, config.confidence, inputs.seed)
-    means = resampling.means(values)
+    means = resampling.means(found.values)
     roles = (config.baseline, config.student, config.teacher)
     shown = (inputs.collection, split, config.primary, config.student, config.baseline, config.num_examples)
-    dense = [name for name in runs if isinstance(config.systems[name], Dense)]
     return {
-        "values": values,
-        "measures": compared(values, means, config.baseline, resampling),
-        "gap": gap(values, means, config.primary, roles, resampling),
-        "won_lost": won_lost(values, runs, *shown),
-        "scores": {name: score_histogram(runs[name], qrels) for name in dense},
+        "values": found.values,
+        "measures": compared(found.values, means, config.baseline, resampling),
+        "gap": gap(found.values, means, config.primary, roles, resampling),
+        "won_lost": won_lost(found.values, found.firsts, *shown),
+        "scores": found.scores,
     }
 
 

@@ -30,7 +30,7 @@ class Config(StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Encode the corpus, or take its vectors from the store; build the index; measure its recall against exact search."""
+    """Encode the corpus, or take its vectors from the store; build the index; measure it against exact search."""
     from retkd.encoder import Encoder as LoadedEncoder
     from retkd.indexing.artifact import take_vectors, write_description
     from retkd.indexing.base import Site
@@ -73,19 +73,19 @@ def _measured(out: Path, inputs: Inputs, where: str) -> Metrics:
     memory = inputs.runtime.memory_mib
     index = SearchIndex.open(out, where, memory)
     num_vectors = len(index.vectors)
-    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
-    own = sizes.get("index.faiss", sizes["vectors.npy"])
+    sizes = {name: (out / name).stat().st_size for name in ("index.faiss", "vectors.npy") if (out / name).exists()}
     began = time.perf_counter()
     recall = recall_at(index, 10, RECALL_QUERIES, inputs.seed, memory_mib=memory, device=where)
     return Metrics(
         rows_in=num_vectors,
         rows_out=num_vectors,
         values={
-            "resolved": index.told["resolved"],
+            "index": index.told["resolved"].get("factory", "exact"),
+            "trained_on": index.told["resolved"].get("train_size"),
             "dim": index.told["dim"],
-            "bytes": sizes,
-            "bytes_per_vector": round(own / num_vectors, 1),
+            "bytes_per_vector": round(next(iter(sizes.values())) / num_vectors, 1),
             "recall@10": round(recall, 6),
+            "sizes": {f"{name.split('.')[0]}_bytes": size for name, size in sizes.items()},
         },
         timings={"recall_seconds": time.perf_counter() - began},
     )

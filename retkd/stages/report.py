@@ -23,7 +23,7 @@ class Config(StageConfig):
 
     kind: Literal["report"] = "report"
     evaluation: Evaluation
-    reads: list[AnyStageName] = Field(default=[], description="stages to show; default: every other stage of the recipe")
+    reads: list[AnyStageName] = Field(default=[], description="stages to show; default: all others of the recipe")
     license: str | None = Field(default=None, description="licence of the student, for its model card")
 
 

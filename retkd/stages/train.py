@@ -51,7 +51,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder = config.student.build(base.path, where)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
-    _check_objective(config, rows)
+    if config.steps:
+        _check_objective(config, rows)
     teachers = sorted({term.teacher_name for term in config.objective if term.teacher_name})
     examples = CandidateLists(rows, inputs.collection, "train", teachers)
     trace = train(
@@ -86,6 +87,7 @@ def _check_objective(config: Config, rows: Any) -> None:
     for term in config.objective:
         if term.teacher_name is not None:
             table.require_scale(rows, term.teacher_name, term.SCALES, f"the objective {term.kind!r}", term.RULE)
+        if term.needs_lists:
             require_lists(rows, f"the objective {term.kind!r}")
         if term.NEEDS_POSITIVES and not any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist()):
             raise DataError(

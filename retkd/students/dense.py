@@ -47,11 +47,26 @@ class Dense(Part):
         if pooling is None or self.pooling is not None:
             pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode=self.pooling or "mean")
         modules: list[Any] = [transformer, pooling, *([Normalize()] if self.normalize else [])]
-        prompts = self.prompts if self.prompts is not None else dict(base.prompts or {})
+        prompts: Any = self.prompts if self.prompts is not None else dict(base.prompts or {})
         model = SentenceTransformer(modules=modules, prompts=prompts, device=device)
         if self.max_length is not None:
+            _require_positions(self.max_length, transformer.auto_model.config, folder)
             model.max_seq_length = self.max_length
         return Encoder(model)
+
+
+def _require_positions(max_length: int, config: Any, folder: Path) -> None:
+    from retkd.errors import ModelError
+
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and max_length > positions:
+        raise ModelError(
+            "the student's max_length is beyond the positions that its base knows",
+            where=folder,
+            seen=max_length,
+            allowed=f"4 to {positions}",
+            next_step="lower student.max_length, or choose a base for longer texts",
+        )
 
 
 def _not_a_transformer(folder: Path, module: object) -> Exception:

@@ -1,8 +1,8 @@
 """A small encoder out of a bigger one: keep some of its layers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from retkd.errors import ModelError
 from retkd.layers import layer_list
@@ -21,7 +21,18 @@ class Every(Part):
     every: PositiveInt = Field(ge=2)
 
 
-Layers = list[NonNegativeInt] | First | Every | Literal["every_second"] | None
+FORMS = "`every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]"
+
+
+def _told_once(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One error that gives the forms, not one per form."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError(f"the layers to keep are {FORMS}") from None
+
+
+Layers = Annotated[list[NonNegativeInt] | First | Every | Literal["every_second"] | None, WrapValidator(_told_once)]
 """Which layers to keep: a list of indices from 0, ``{first: n}``, ``{every: n}``, ``every_second``, or all (null)."""
 
 
@@ -48,7 +59,7 @@ def kept(layers: Layers, num_layers: int, where: str) -> list[int]:
             where=f"student.layers of {where}",
             seen=chosen,
             allowed=f"rising indices from 0 to {num_layers - 1}",
-            next_step="`every_second`, {first: n}, {every: n} or a list such as [0, 2, 5]",
+            next_step=FORMS,
         )
     return chosen
 

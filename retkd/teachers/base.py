@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from retkd.candidates import require_queries
 from retkd.parts import Part, Scale
 from retkd.stage import Inputs
 
@@ -47,6 +48,7 @@ def pair_texts(splits: list[Rows], inputs: Inputs) -> "PairTexts":
     for rows in splits:
         found = {q.query_id: q.text for q in inputs.collection.queries(rows.split)}
         query_ids, doc_ids = (rows.table[c].take(pa.array(rows.chosen)).to_pylist() for c in ("query_id", "doc_id"))
+        require_queries(query_ids, found, rows.split)
         queries |= {f"{rows.split}/{query_id}": found[query_id] for query_id in dict.fromkeys(query_ids)}
         pairs += zip((f"{rows.split}/{query_id}" for query_id in query_ids), doc_ids, strict=True)
     doc_ids = list(dict.fromkeys(doc_id for _, doc_id in pairs))

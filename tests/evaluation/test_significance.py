@@ -81,4 +81,5 @@ def test_blocks_do_not_change_the_bootstrap_of_a_constant(monkeypatch):
 def test_the_seed_decides():
     values = np.random.default_rng(2).normal(size=(50, 1))
     first, again, other = (bootstrap_means(values, num_resamples=20, seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

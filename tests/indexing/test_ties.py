@@ -47,7 +47,8 @@ def test_ties_that_cross_the_cut_are_all_looked_at():
         return np.ones(rows.shape, dtype=np.float32), rows
 
     scores, rows = exact_rows(backwards, vectors[:1], vectors, 3)
-    assert rows.tolist() == [[0, 1, 2]] and scores.tolist() == [[1.0, 1.0, 1.0]]
+    assert rows.tolist() == [[0, 1, 2]]
+    assert scores.tolist() == [[1.0, 1.0, 1.0]]
 
 
 def test_an_approximate_list_is_ordered_and_ends_in_what_was_not_found():

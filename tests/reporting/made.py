@@ -1,7 +1,7 @@
 """A made-up run with plausible numbers: a small code search over the standard library, five systems, two splits.
 
-The evaluation in it is real: :mod:`retkd.stages.evaluate` measures run files that are drawn at random, with the positive
-placed by each system's quality.
+The evaluation in it is real: :mod:`retkd.stages.evaluate` measures run files that are drawn at random, each with
+the positive placed by the system's quality.
 """
 
 import inspect
@@ -21,12 +21,64 @@ from retkd.digests import digest_of
 from retkd.stage import Inputs, Metrics, Runtime
 from retkd.stages import evaluate
 
-MODULES = (
-    "argparse ast base64 bisect calendar codecs collections configparser contextlib copy csv datetime decimal difflib dis "
-    "email.message fractions ftplib functools gettext glob gzip heapq imaplib inspect ipaddress json locale mailbox ntpath "
-    "optparse os pathlib pickle platform plistlib posixpath pprint random shlex shutil smtplib statistics string subprocess "
-    "tarfile tempfile textwrap threading tokenize traceback urllib.parse urllib.request uuid weakref zipfile"
-).split()
+MODULES = [
+    "argparse",
+    "ast",
+    "base64",
+    "bisect",
+    "calendar",
+    "codecs",
+    "collections",
+    "configparser",
+    "contextlib",
+    "copy",
+    "csv",
+    "datetime",
+    "decimal",
+    "difflib",
+    "dis",
+    "email.message",
+    "fractions",
+    "ftplib",
+    "functools",
+    "gettext",
+    "glob",
+    "gzip",
+    "heapq",
+    "imaplib",
+    "inspect",
+    "ipaddress",
+    "json",
+    "locale",
+    "mailbox",
+    "ntpath",
+    "optparse",
+    "os",
+    "pathlib",
+    "pickle",
+    "platform",
+    "plistlib",
+    "posixpath",
+    "pprint",
+    "random",
+    "shlex",
+    "shutil",
+    "smtplib",
+    "statistics",
+    "string",
+    "subprocess",
+    "tarfile",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "tokenize",
+    "traceback",
+    "urllib.parse",
+    "urllib.request",
+    "uuid",
+    "weakref",
+    "zipfile",
+]
 NUM_FUNCTIONS = 420
 QUALITY = {"bm25": -1.75, "zero_shot": -1.4, "control": -0.95, "teacher": -0.1, "student": -0.45}
 """Log-odds of putting the positive first on a query of middling ease."""
@@ -173,33 +225,107 @@ def manifests(evaluated: Metrics) -> dict[str, dict[str, Any]]:
         },
     }
     told = [
-        manifest("mine", "mine", {"miner": {"kind": "fused"}}, 24.1, 913, rows={"in": 4255, "out": 212_750, "dropped": {}},
-                 outputs=files(train__part=8_100_000, dev__part=900_000), metrics={"test": {"positives_found": 498}}),
-        manifest("teach", "teach", {"candidates": ref("mine")}, 611.8, 1893, truncation_rate={"pair": 0.031},
-                 outputs=files(model__weights=90_900_000, trace=41_000)),
-        manifest("score", "score", {"candidates": ref("mine"), "teachers": {"ce": {"kind": "cross_encoder", "model": ref("teach")}}},
-                 204.6, 1502, rows={"in": 212_750, "out": 212_750, "dropped": {}}, truncation_rate={"ce": 0.0312},
-                 outputs=files(train__part=9_000_000)),
-        manifest("select", "select", {"candidates": ref("score")}, 2.4, 610, outputs=files(train__part=2_100_000, audit=9_000),
-                 rows={"in": 170_400, "out": 54_528, "dropped": {"false negative (margin below positive)": 9_811, "not sampled": 106_061}}),
-        manifest("train", "train", {**train, "objective": [kl, infonce]}, 288.0, 1711, metrics=trained, rows=lists,
-                 outputs=files(model__weights=61_400_000)),
-        manifest("train", "control", {**train, "objective": [infonce]}, 271.4, 1699, metrics=trained, rows=lists,
-                 outputs=files(model__weights=61_400_000)),
+        manifest(
+            "mine",
+            "mine",
+            {"miner": {"kind": "fused"}},
+            24.1,
+            913,
+            rows={"in": 4255, "out": 212_750, "dropped": {}},
+            outputs=files(train__part=8_100_000, dev__part=900_000),
+            metrics={"test": {"positives_found": 498}},
+        ),
+        manifest(
+            "teach",
+            "teach",
+            {"candidates": ref("mine")},
+            611.8,
+            1893,
+            truncation_rate={"pair": 0.031},
+            outputs=files(model__weights=90_900_000, trace=41_000),
+        ),
+        manifest(
+            "score",
+            "score",
+            {"candidates": ref("mine"), "teachers": {"ce": {"kind": "cross_encoder", "model": ref("teach")}}},
+            204.6,
+            1502,
+            rows={"in": 212_750, "out": 212_750, "dropped": {}},
+            truncation_rate={"ce": 0.0312},
+            outputs=files(train__part=9_000_000),
+        ),
+        manifest(
+            "select",
+            "select",
+            {"candidates": ref("score")},
+            2.4,
+            610,
+            outputs=files(train__part=2_100_000, audit=9_000),
+            rows={
+                "in": 170_400,
+                "out": 54_528,
+                "dropped": {"false negative (margin below positive)": 9_811, "not sampled": 106_061},
+            },
+        ),
+        manifest(
+            "train",
+            "train",
+            {**train, "objective": [kl, infonce]},
+            288.0,
+            1711,
+            metrics=trained,
+            rows=lists,
+            outputs=files(model__weights=61_400_000),
+        ),
+        manifest(
+            "train",
+            "control",
+            {**train, "objective": [infonce]},
+            271.4,
+            1699,
+            metrics=trained,
+            rows=lists,
+            outputs=files(model__weights=61_400_000),
+        ),
         manifest("train", "zero_shot", {**train, "steps": 0}, 1.7, 702, outputs=files(model__weights=61_400_000)),
-        manifest("index", "index", {"model": ref("train")}, 9.2, 780, metrics={"documents": 4672, "dim": 384, "index_bytes": 7_176_192},
-                 timings={"search_ms_per_query": 0.31}, outputs=files(index=7_176_192, vectors=7_176_320)),
+        manifest(
+            "index",
+            "index",
+            {"model": ref("train")},
+            9.2,
+            780,
+            metrics={"documents": 4672, "dim": 384, "index_bytes": 7_176_192},
+            timings={"search_ms_per_query": 0.31},
+            outputs=files(index=7_176_192, vectors=7_176_320),
+        ),
         manifest("index", "control_index", {"model": ref("control")}, 9.0, 781, outputs=files(index=7_176_192)),
         manifest("index", "zero_shot_index", {"model": ref("zero_shot")}, 9.1, 779, outputs=files(index=7_176_192)),
         manifest("mine", "bm25", {"miner": {"kind": "bm25"}}, 1.9, 402, outputs=files(test__part=410_000)),
-        manifest("evaluate", "evaluate", {"systems": systems}, 6.3, 903, metrics=evaluated.values,
-                 rows={"in": evaluated.rows_in, "out": evaluated.rows_out, "dropped": evaluated.rows_dropped},
-                 timings={"student.encode_ms_per_query": 1.84, "student.search_ms_per_query": 0.27},
-                 outputs=files(measures=9_000, runs=800_000)),
-        manifest("export", "export", {"model": ref("train")}, 14.8, 1204,
-                 metrics={"onnx_bytes": 61_530_112, "parity": {"nDCG@10_difference": 0.0, "top10_overlap": 0.9998, "max_cosine_error": 2.4e-7}},
-                 timings={"onnx_ms_per_query": 0.92, "torch_ms_per_query": 1.84}, outputs=files(model__onnx=61_530_112)),
-    ]  # fmt: skip
+        manifest(
+            "evaluate",
+            "evaluate",
+            {"systems": systems},
+            6.3,
+            903,
+            metrics=evaluated.values,
+            rows={"in": evaluated.rows_in, "out": evaluated.rows_out, "dropped": evaluated.rows_dropped},
+            timings={"student.encode_ms_per_query": 1.84, "student.search_ms_per_query": 0.27},
+            outputs=files(measures=9_000, runs=800_000),
+        ),
+        manifest(
+            "export",
+            "export",
+            {"model": ref("train")},
+            14.8,
+            1204,
+            metrics={
+                "onnx_bytes": 61_530_112,
+                "parity": {"nDCG@10_difference": 0.0, "top10_overlap": 0.9998, "max_cosine_error": 2.4e-7},
+            },
+            timings={"onnx_ms_per_query": 0.92, "torch_ms_per_query": 1.84},
+            outputs=files(model__onnx=61_530_112),
+        ),
+    ]
     return {each["stage"]: each for each in told}
 
 
@@ -211,7 +337,7 @@ def trace(steps: int, start: float, end: float, dev: tuple[float, float] | None,
     rows: list[dict[str, Any]] = [
         {"step": i + 1, "loss": float(loss), "learning_rate": 1e-4} for i, loss in enumerate(losses)
     ]
-    for look in range(0, 11) if dev else ():
+    for look in range(11) if dev else ():
         value = dev[1] + (dev[0] - dev[1]) * np.exp(-look / 2.5) + rng.normal(0, 0.004)
         rows.append({"step": max(look * steps // 10, 1), "dev": {"nDCG@10": float(value)}})
     return rows
@@ -237,9 +363,13 @@ def audit() -> dict[str, Any]:
             "empty documents": {"count": 0, "of": 54_528, "examples": []},
             "the same text twice in a list": {"count": 31, "of": 54_528, "examples": example},
         },
-        "rows": {"in": 170_400, "out": 54_528, "dropped": {"false negative (margin below positive)": 9_811, "not sampled": 106_061}},
+        "rows": {
+            "in": 170_400,
+            "out": 54_528,
+            "dropped": {"false negative (margin below positive)": 9_811, "not sampled": 106_061},
+        },
         "score_histograms": histograms,
-    }  # fmt: skip
+    }
 
 
 def whole_run(root: Path, seed: int = 0) -> Inputs:

@@ -1,5 +1,6 @@
 """The page in a real browser: headless Chromium reads the table back."""
 
+import re
 import shutil
 import subprocess
 
@@ -7,10 +8,16 @@ import pytest
 
 from tests.reporting.reading import Page
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 pytestmark = [
@@ -53,7 +60,8 @@ def test_on_a_phone_only_boxes_scroll_sideways(browse):
       frame.style.width = "390px"; frame.style.border = 0; frame.srcdoc = html; document.body.replaceChildren(frame);
       frame.onload = () => {
         const page = frame.contentDocument.documentElement, box = page.querySelector(".scroll");
-        document.body.textContent = JSON.stringify([page.clientWidth, page.scrollWidth, box.scrollWidth > box.clientWidth]);
+        const told = [page.clientWidth, page.scrollWidth, box.scrollWidth > box.clientWidth];
+        document.body.textContent = JSON.stringify(told);
       };
     """
-    assert "[390,390,true]" in browse(probe)
+    assert re.search(r"\[(\d+),\1,true\]", browse(probe))

@@ -35,7 +35,8 @@ def test_long_series_are_thinned_to_means():
 def test_one_point_and_constant_series_are_drawn():
     for points in ([(1.0, 0.5)], [(0.0, 0.5), (1.0, 0.5)]):
         svg = line_chart([Series("a", "student", points)], "a <title>")
-        assert "nan" not in svg and "a &lt;title&gt;" in svg
+        assert "nan" not in svg
+        assert "a &lt;title&gt;" in svg
     assert span([0.5, 0.5]) == (0.0, 1.0)
 
 
@@ -51,12 +52,14 @@ def test_bars_start_at_zero_on_one_scale():
     rows = [Row("bm25", {"m": Cell(0.3, 0.2, 0.4, None, None)}), Row("student", {"m": Cell(0.6, 0.5, 0.7, 0.3, 0.01)})]
     drawn = bars(rows, "m")
     assert drawn.bars[1].end == pytest.approx(2 * drawn.bars[0].end)
-    assert drawn.ticks[0] == (0.0, "0") and max(bar.high for bar in drawn.bars) <= 100.0
+    assert drawn.ticks[0] == (0.0, "0")
+    assert max(bar.high for bar in drawn.bars) <= 100.0
 
 
 def test_the_meter_keeps_order_and_is_absent_without_a_gap():
     told = {"closed": 0.5, "low": 0.2, "high": 0.9}
     found = meter(told)
-    assert found is not None and (found.control, found.student, found.teacher) == (0.0, 50.0, 100.0)
+    assert found is not None
+    assert (found.control, found.student, found.teacher) == (0.0, 50.0, 100.0)
     assert (found.low, found.high) == (20.0, 90.0)
     assert meter({**told, "closed": None}) is None

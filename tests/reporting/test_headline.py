@@ -19,10 +19,18 @@ def told(**changes):
     [
         ({}, "better", "The distilled student beats the contrastive control on test nDCG@10."),
         ({"p_value": 0.05}, "open", "The distilled student does not beat the contrastive control on test nDCG@10."),
-        ({"student": 0.38, "closed": -0.2}, "worse", "The distilled student is worse than the contrastive control on test nDCG@10."),
-        ({"student": None, "closed": None, "reason": "not evaluated here: student"}, "unknown", "Nothing can be said about the distilled student yet."),
+        (
+            {"student": 0.38, "closed": -0.2},
+            "worse",
+            "The distilled student is worse than the contrastive control on test nDCG@10.",
+        ),
+        (
+            {"student": None, "closed": None, "reason": "not evaluated here: student"},
+            "unknown",
+            "Nothing can be said about the distilled student yet.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_verdict(changes, verdict, sentence):
     assert (told(**changes).verdict, told(**changes).sentence) == (verdict, sentence)
 
@@ -37,7 +45,8 @@ def test_the_numbers_follow():
 
 def test_a_share_above_one_and_one_without_interval():
     above = told(student=0.55, closed=1.5, low=None, high=None, reason="no interval: the teacher is not above").detail
-    assert "closes 150\xa0% of the gap" in above and "It ranks above its teacher." in above
+    assert "closes 150\xa0% of the gap" in above
+    assert "It ranks above its teacher." in above
     assert above.endswith("No interval: the teacher is not above.")
 
 

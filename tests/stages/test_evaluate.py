@@ -103,6 +103,17 @@ def test_the_run_files_are_the_rankings_of_index_and_table(inputs, evaluated):
     assert all(ranking[0][0] in qrels[query_id] for query_id, ranking in teacher.items())
 
 
+def test_other_tools_read_the_same_measures_from_the_run_files(inputs, evaluated):
+    import ir_measures
+
+    out, _ = evaluated
+    for system in SYSTEMS:
+        run = list(ir_measures.read_trec_run(str(out / "runs" / "test" / f"{system}.run.gz")))
+        theirs = ir_measures.calc_aggregate([ir_measures.nDCG @ 10], inputs.collection.qrels("test"), run)
+        ours = told(out, "measures")["test"][system]["nDCG@10"]["mean"]
+        assert ours == pytest.approx(theirs[ir_measures.nDCG @ 10])
+
+
 def test_per_query_values_average_to_the_means(evaluated):
     out, _ = evaluated
     rows = pq.read_table(out / "per_query.parquet")
@@ -116,7 +127,8 @@ def test_per_query_values_average_to_the_means(evaluated):
 def test_gap_won_and_lost_scores_and_protocol(inputs, evaluated):
     out, _ = evaluated
     gap, measures = told(out, "gap")["test"], told(out, "measures")["test"]
-    assert gap["measure"] == "nDCG@10" and gap["teacher"] == 1.0
+    assert gap["measure"] == "nDCG@10"
+    assert gap["teacher"] == 1.0
     distance = measures["student"]["nDCG@10"]["mean"] - measures["control"]["nDCG@10"]["mean"]
     assert gap["closed"] == pytest.approx(distance / (1.0 - gap["control"]))
     assert gap["p_value"] == measures["student"]["nDCG@10"]["p_value"]
@@ -124,7 +136,9 @@ def test_gap_won_and_lost_scores_and_protocol(inputs, evaluated):
     assert won_lost["num_won"] + won_lost["num_lost"] + won_lost["num_tied"] == 6
     for example in won_lost["won"] + won_lost["lost"]:
         assert example["values"]["student"] - example["values"]["control"] == pytest.approx(example["difference"])
-        assert example["positive"]["grade"] == 1 and example["positive"]["text"] and example["query"]
+        assert example["positive"]["grade"] == 1
+        assert example["positive"]["text"]
+        assert example["query"]
         assert set(example["top"]) == set(SYSTEMS)
     assert set(told(out, "scores")["test"]) == {"student", "control"}
     protocol = told(out, "protocol")

@@ -1,0 +1,75 @@
+"""What a run leaves in ``<workspace>/<recipe name>/`` for people and search stacks: report, exports, what to ask."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retkd.digests import digest_of
+from retkd.shards import atomic
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+MARK = ".delivered"
+
+
+def deliver(
+    recipe: "Recipe", artifacts: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]], folder: Path
+) -> None:
+    """Copy the report, link the exports with the model card, write ``served.json``; what is there already stays."""
+    card = None
+    for name, config in recipe.stages.items():
+        if config.kind == "report" and name in artifacts:
+            card = artifacts[name] / "model_card.md"
+            _copy(artifacts[name] / "report.html", folder / "report.html")
+    for name, config in recipe.stages.items():
+        if config.kind == "export" and name in artifacts:
+            _export(artifacts[name], manifests[name]["digest"], card, folder / "exports" / name)
+    served = _served(recipe, artifacts)
+    if served is not None:
+        with atomic(folder / "served.json") as temporary:
+            temporary.write_text(json.dumps(served, indent=2) + "\n", encoding="utf-8")
+
+
+def _export(artifact: Path, digest: str, card: Path | None, target: Path) -> None:
+    """The artifact's folders, hard-linked where the file system can, with the model card as README.md in each."""
+    mark = digest_of([digest, card.read_text(encoding="utf-8") if card else None])
+    if (target / MARK).exists() and (target / MARK).read_text() == mark:
+        return
+    building = target.with_name(f".{target.name}.tmp-{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    for source in sorted(path for path in artifact.iterdir() if path.is_dir()):
+        shutil.copytree(source, building / source.name, copy_function=_linked)
+        if card is not None:
+            shutil.copyfile(card, building / source.name / "README.md")
+    (building / MARK).write_text(mark)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(building, target)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _served(recipe: "Recipe", artifacts: Mapping[str, Path]) -> dict[str, Any] | None:
+    """The evaluated student, its index and its collection: what `retkd search` asks."""
+    for name in artifacts:
+        config = recipe.stages[name]
+        student = config.systems.get("student") if config.kind == "evaluate" else None
+        if student is not None and config.collection is None:
+            model, index = artifacts[student.model], artifacts[student.index]
+            collection = recipe.collection.model_dump(mode="json")
+            return {"model": f"{model.name}/model", "index": index.name, "collection": collection}
+    return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -1,0 +1,56 @@
+"""The contract of an exporter, and how far an export may rank from the model that was evaluated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from retkd.parts import Part
+from retkd.stage import Model
+
+Side = Literal["query", "document"]
+
+
+class Encodes(Protocol):
+    """Anything that turns texts into vectors: the loaded model, or an export of it."""
+
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
+        """Vectors ``[text, dim]`` in float32."""
+        ...
+
+
+class Limits(Part):
+    """What must hold between the rankings of a model and of its export, on the same queries and documents."""
+
+    min_top10_overlap: float = Field(default=0.999, ge=0, le=1, description="mean share of the top 10 that both have")
+    max_measure_difference: float = Field(default=0.001, ge=0, le=1, description="of each measure's mean, either way")
+    min_cosine: float = Field(default=0.9999, ge=-1, le=1, description="lowest between the two vectors of one text")
+    max_difference: float = Field(default=1e-3, gt=0, description="largest difference of one number of a vector")
+
+
+class Exporter(Part):
+    """Writes a model into a folder named after its ``kind`` and opens it as a search stack would."""
+
+    parity: Limits = Limits()
+    num_compared: int | None = Field(default=None, ge=1, description="queries, and documents, compared; default: all")
+
+    def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
+        """Write every file atomically, the same bytes each time; what encodes texts with nothing but those files."""
+        raise NotImplementedError
+
+
+def describe(encoder: Any) -> dict[str, Any]:
+    """What a person must know to serve an encoder: width, length, prompts, pooling, normalisation, similarity."""
+    modules = list(encoder.model)
+    pooling = [module.get_config_dict() for module in modules if type(module).__name__ == "Pooling"]
+    return {
+        "dim": encoder.dim,
+        "max_length": encoder.model.max_seq_length,
+        "prompts": {side: encoder.prompt(side) for side in ("query", "document")},
+        "pooling": pooling[0]["pooling_mode"] if pooling else None,
+        "normalised": any(type(module).__name__ == "Normalize" for module in modules),
+        "similarity": "inner product; equal to the cosine when `normalised`",
+        "modules": [type(module).__name__ for module in modules],
+    }

@@ -1,0 +1,57 @@
+"""An exported graph, encoded with as a search stack does: onnxruntime, tokenizers and numpy; no torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retkd.batching import token_batches
+from retkd.exporters.base import Side
+
+COLUMNS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+
+PADDING = ("direction", "pad_id", "pad_type_id", "pad_token")
+
+
+class OnnxEncoder:
+    """Reads ``export.json``, ``tokenizer.json`` and ``model.onnx`` of a folder."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        from onnxruntime import InferenceSession, SessionOptions
+        from tokenizers import Tokenizer
+
+        options = SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or 0
+        self.told: dict[str, Any] = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.session = InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        self.padding = {name: (self.tokenizer.padding or {})[name] for name in PADDING}
+        self.tokenizer.no_padding()
+        self.inputs = [value["name"] for value in self.told["inputs"]]
+
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
+        """Vectors ``[text, dim]`` in float32, in the order of ``texts``."""
+        encodings = self.tokenize(texts, side)
+        lengths = [len(encoding.ids) for encoding in encodings]
+        vectors = np.empty((len(texts), self.told["dim"]), dtype=np.float32)
+        for batch in token_batches(lengths, tokens_per_batch):
+            vectors[batch] = self.run([encodings[i] for i in batch], max(lengths[i] for i in batch))
+        return vectors
+
+    def tokenize(self, texts: Sequence[str], side: Side) -> list[Any]:
+        """The tokeniser's encodings of the texts, prompt included, each without padding."""
+        prompt = self.told["prompts"][side]
+        return self.tokenizer.encode_batch([prompt + text for text in texts])  # type: ignore[no-any-return]
+
+    def run(self, encodings: Sequence[Any], width: int) -> np.ndarray:
+        """Vectors of one batch, padded to ``width`` tokens."""
+        for encoding in encodings:
+            encoding.pad(width, **self.padding)
+        feeds = {
+            name: np.array([getattr(encoding, COLUMNS[name]) for encoding in encodings], dtype=np.int64)
+            for name in self.inputs
+        }
+        return self.session.run(None, feeds)[0]  # type: ignore[no-any-return]

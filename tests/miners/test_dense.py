@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retkd.collections.base import Collection
+from retkd.miners.dense import DenseMiner
+from tests.conftest import MakeInputs
+
+
+def test_it_gives_the_nearest_documents_of_sentence_transformers(
+    inputs: MakeInputs, collection: Collection, encoder_folder: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(encoder_folder), device="cpu")
+    documents, queries = list(collection.documents()), collection.queries("dev")
+    scores = model.encode_query([q.text for q in queries]) @ model.encode_document([d.full_text for d in documents]).T
+    miner, ready = DenseMiner(model="base", depth=7), inputs(models={"base": encoder_folder})
+    found = miner.mine(queries, ready, miner.prepare(ready))
+    assert len(found) == len(queries)
+    for ranking, row in zip(found, scores, strict=True):
+        expected = np.argsort(-row, kind="stable")[:7]
+        assert ranking.doc_ids == [documents[i].doc_id for i in expected]
+        assert ranking.scores == pytest.approx(row[expected], abs=1e-5)
+        assert ranking.sources == ["dense"] * 7
+
+
+def test_a_depth_beyond_the_collection_gives_every_document(
+    inputs: MakeInputs, collection: Collection, encoder_folder: Path
+) -> None:
+    miner, ready = DenseMiner(model="base", depth=1000), inputs(models={"base": encoder_folder})
+    (ranking,) = miner.mine(collection.queries("dev")[:1], ready, miner.prepare(ready))
+    assert sorted(ranking.doc_ids) == sorted(d.doc_id for d in collection.documents())

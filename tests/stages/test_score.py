@@ -1,0 +1,115 @@
+"""The score stage: one column per teacher, each pair scored once, whatever happens in between."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retkd import candidates
+from retkd.cross_encoder import PairScorer
+from retkd.stages.score import Config, run
+from retkd.teachers.bi_encoder import BiEncoder
+from retkd.teachers.cross_encoder import CrossEncoderTeacher
+from retkd.teachers.ensemble import Ensemble
+from tests.conftest import MakeInputs, files
+from tests.tables import teacher_scores
+
+CE = CrossEncoderTeacher(model="ce", max_length=64, pairs_per_shard=40)
+CONFIG = Config(candidates="mine", teachers={"ce": CE})
+
+
+@pytest.fixture
+def ready(inputs: MakeInputs, mined: Path, encoder_folder: Path, cross_encoder_folder: Path) -> Any:
+    """Inputs of the stage; a keyword such as ``store`` replaces one."""
+
+    def make(**changed: Any) -> Any:
+        return inputs({"mine": mined}, {"ce": cross_encoder_folder, "base": encoder_folder}, **changed)
+
+    return make
+
+
+def test_each_teacher_gets_a_column_with_its_scale(ready: Any, mined: Path, tmp_path: Path) -> None:
+    teachers = {"ce": CE, "bi": BiEncoder(model="base"), "both": Ensemble(members={"ce": 1.0, "bi": 2.0})}
+    metrics = run(Config(candidates="mine", teachers=teachers), ready(), tmp_path / "out")
+    for split in ("train", "dev", "test"):
+        rows, before = candidates.read(tmp_path / "out" / split), candidates.read(mined / split)
+        assert rows.select(before.column_names).equals(before)
+        assert [candidates.scale_of(rows, name) for name in teachers] == ["logit", "cosine", "standardised"]
+        assert all(rows[column].null_count == 0 for column in candidates.teacher_columns(rows))
+    num_rows = sum(candidates.read(mined / split).num_rows for split in ("train", "dev", "test"))
+    assert (metrics.rows_in, metrics.rows_out) == (num_rows, num_rows)
+    assert metrics.values == {
+        "ce": {"scale": "logit", "rows": num_rows},
+        "bi": {"scale": "cosine", "rows": num_rows},
+        "both": {"scale": "standardised", "rows": num_rows},
+        "rows_below_depth": 0,
+    }
+    assert metrics.truncation_rate == {"ce": 0.0, "bi": 0.0, "both": 0.0}
+    assert metrics.timings["ce_new_pairs"] == num_rows
+
+
+def test_below_the_depth_only_training_positives_are_scored(ready: Any, mined: Path, tmp_path: Path) -> None:
+    depth = {"train": 3, "dev": 2}
+    metrics = run(CONFIG.model_copy(update={"depth": depth}), ready(), tmp_path / "out")
+    below = 0
+    for split in ("train", "dev", "test"):
+        rows = candidates.read(tmp_path / "out" / split)
+        rank, positive = rows["rank"].to_numpy(), rows["relevance"].fill_null(0).to_numpy() > 0
+        wanted = (rank <= depth.get(split, 99)) | (positive & (split == "train"))
+        assert np.array_equal(~np.isnan(teacher_scores(rows, "ce")), wanted)
+        below += int((~wanted).sum())
+    assert metrics.values["rows_below_depth"] == below > 0
+
+
+def test_twice_gives_the_same_bytes_and_another_length_gives_others(ready: Any, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        run(CONFIG, ready(store=tmp_path / f"store of {name}"), tmp_path / name)
+    assert files(tmp_path / "first") == files(tmp_path / "second")
+    shorter = Config(candidates="mine", teachers={"ce": CE.model_copy(update={"max_length": 16})})
+    metrics = run(shorter, ready(), tmp_path / "other")
+    assert files(tmp_path / "other").keys() == files(tmp_path / "first").keys()
+    assert not set(files(tmp_path / "other").values()) & set(files(tmp_path / "first").values())
+    assert 0.5 < metrics.truncation_rate["ce"] <= 1.0
+
+
+class Stopped(Exception):
+    """What the fault below raises."""
+
+
+def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(CONFIG, ready(store=tmp_path / "undisturbed store"), tmp_path / "undisturbed")
+    score, sizes = PairScorer.score_with_cuts, []
+
+    def counted(self: PairScorer, pairs: Sequence[Any], *args: Any) -> Any:
+        sizes.append(len(pairs))
+        if len(sizes) == 4:
+            raise Stopped
+        return score(self, pairs, *args)
+
+    monkeypatch.setattr(PairScorer, "score_with_cuts", counted)
+    with pytest.raises(Stopped):
+        run(CONFIG, ready(), tmp_path / "out")
+    assert files(tmp_path / "out") == {}
+    metrics = run(CONFIG, ready(), tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    assert sum(sizes) == metrics.rows_in + 40
+    assert max(sizes) == 40
+
+
+def test_a_deeper_table_costs_its_new_pairs_alone(
+    ready: Any, inputs: MakeInputs, cross_encoder_folder: Path, mined: Path, tmp_path: Path
+) -> None:
+    shallow = tmp_path / "shallow"
+    for split in candidates.splits(mined):
+        rows = candidates.read(mined / split)
+        (shallow / split).mkdir(parents=True)
+        candidates.write(rows.filter(rows["rank"].to_numpy() <= 4), shallow / split / "part-00000-of-00001.parquet")
+    few = run(CONFIG, inputs({"mine": shallow}, {"ce": cross_encoder_folder}), tmp_path / "few")
+    more = run(CONFIG, ready(), tmp_path / "more")
+    assert more.timings["ce_new_pairs"] == more.rows_in - few.rows_in
+    assert run(CONFIG, ready(), tmp_path / "again").timings["ce_new_pairs"] == 0
+    assert files(tmp_path / "again") == files(tmp_path / "more")

@@ -1,0 +1,86 @@
+"""The select stage: the training table by rule, the other splits as they are, the audit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retkd import candidates
+from retkd.errors import DataError, ScaleError
+from retkd.selection.audit import audit
+from retkd.selection.filters import Margin, Percentage
+from retkd.selection.rules import select
+from retkd.selection.samplers import Mixed, Random, TopK
+from retkd.stages.select import Config, run
+from tests.conftest import MakeInputs, files
+
+RULES = {
+    "filters": [Margin(teacher="bm", margin=0.1)],
+    "sampler": Random(num_negatives=3),
+    "teacher": "bm",
+    "unlabelled": "drop",
+}
+CONFIG = Config(candidates="score", **RULES)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ready(inputs: MakeInputs, scored: Path) -> Any:
+    def make(**changed: Any) -> Any:
+        return inputs({"score": scored}, **changed)
+
+    return make
+
+
+def test_the_training_table_is_selected_and_audited(ready: Any, scored: Path, tmp_path: Path) -> None:
+    metrics = run(CONFIG, ready(), tmp_path / "out")
+    before = candidates.read(scored / "train")
+    inputs = ready()
+    expected, dropped = select(before, inputs.collection, "train", **RULES, seed=inputs.seed)  # type: ignore[arg-type]
+    assert candidates.read(tmp_path / "out" / "train").equals(expected)
+    told = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert told == audit(expected, inputs.collection, "train", dropped, before.num_rows)
+    assert metrics.rows_dropped == dropped
+    assert metrics.rows_in - metrics.rows_out == sum(dropped.values())
+    assert metrics.values["queries"] == len(expected["query_id"].unique())
+    assert metrics.values["checks"] == {name: check["count"] for name, check in told["checks"].items()}
+    assert all(0 < count for count in dropped.values())
+
+
+def test_the_other_splits_pass_as_they_are(ready: Any, scored: Path, tmp_path: Path) -> None:
+    run(CONFIG, ready(), tmp_path / "out")
+    for split in ("dev", "test"):
+        found, given = candidates.read(tmp_path / "out" / split), candidates.read(scored / split)
+        assert found.equals(given)
+        assert candidates.scale_of(found, "bm") == "standardised"
+
+
+def test_twice_gives_the_same_bytes_and_a_change_gives_others(ready: Any, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        run(CONFIG, ready(), tmp_path / name)
+    assert files(tmp_path / "first") == files(tmp_path / "second")
+    run(CONFIG, ready(seed=14), tmp_path / "another seed")
+    run(CONFIG.model_copy(update={"sampler": Mixed(num_negatives=3, num_top=2)}), ready(), tmp_path / "another sampler")
+    trained = "train/part-00000-of-00001.parquet"
+    assert len({files(tmp_path / n)[trained] for n in ("first", "another seed", "another sampler")}) == 3
+
+
+def test_a_seed_changes_nothing_where_nothing_is_drawn(ready: Any, tmp_path: Path) -> None:
+    top = CONFIG.model_copy(update={"sampler": TopK(num_negatives=3)})
+    run(top, ready(seed=1), tmp_path / "one")
+    run(top, ready(seed=2), tmp_path / "two")
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_a_percentage_is_refused_on_this_scale(ready: Any, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"filters": [Percentage(teacher="bm")]})
+    with pytest.raises(ScaleError, match=r"seen: scale 'standardised'\n  allowed: probability\n"):
+        run(config, ready(), tmp_path / "out")
+
+
+def test_an_unknown_teacher_is_refused(ready: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        run(CONFIG.model_copy(update={"teacher": "bn", "filters": []}), ready(), tmp_path / "out")
+    assert str(error.value) == (
+        "the candidates table has no teacher 'bn'\n  seen: bn\n  allowed: bm\n  next step: did you mean 'bm'?"
+    )
