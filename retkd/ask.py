@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retkd.errors import WorkspaceError, did_you_mean
+from retkd.models import resolve
 from retkd.workspace import Workspace, manifest
 
 
@@ -27,11 +28,12 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     space = Workspace(root)
     folder = _latest(space, recipe)
     served = json.loads((folder / "served.json").read_text(encoding="utf-8"))
-    for name in ("model", "index"):
-        if manifest(root / "artifacts" / served[name].split("/")[0]) is None:
-            raise WorkspaceError(f"the {name} of this run is gone", where=served[name], next_step="retkd run RECIPE")
-    encoder = Encoder.load(root / "artifacts" / served["model"])
-    index = SearchIndex.open(root / "artifacts" / served["index"])
+    artifacts = root / "artifacts"
+    if manifest(artifacts / served["index"]) is None:
+        raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
+    trained = artifacts / served["model"] / "model"
+    encoder = Encoder.load(trained if trained.is_dir() else resolve(served["model"], space.digests).path)
+    index = SearchIndex.open(artifacts / served["index"])
     scores, doc_ids = index.search(encoder.encode([query], "query"), k)
     documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])
     return [

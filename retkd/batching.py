@@ -5,6 +5,26 @@ from typing import Any
 
 import numpy as np
 
+TOKENS_PER_THREAD, FEWEST_TOKENS, TOKENS_ON_AN_ACCELERATOR = 512, 1024, 16_384
+PASS_COST, PASS_COST_ON_AN_ACCELERATOR = 64, 4096
+
+
+def default_tokens_per_batch(device_type: str) -> int:
+    """Padded tokens of a batch without gradient: on a CPU as many as its caches hold, elsewhere enough to fill it.
+
+    Measured on CPUs by ``benchmarks/run.py --only budget``: more tokens are slower there, not faster.
+    """
+    import torch
+
+    if device_type != "cpu":
+        return TOKENS_ON_AN_ACCELERATOR
+    return max(FEWEST_TOKENS, TOKENS_PER_THREAD * torch.get_num_threads())
+
+
+def pass_cost(device_type: str) -> int:
+    """What one more forward and backward pass costs, in tokens: kernel launches, one more sum into each gradient."""
+    return PASS_COST if device_type == "cpu" else PASS_COST_ON_AN_ACCELERATOR
+
 
 def token_batches(
     lengths: Sequence[int] | np.ndarray, tokens_per_batch: int, order: np.ndarray | None = None

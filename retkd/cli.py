@@ -42,7 +42,7 @@ def _workspace(path: Path) -> Any:
 @app.command()
 def run(
     recipe: RecipePath,
-    set_: Set = [],  # noqa: B006 - typer copies it
+    set_: Set = [],
     seed: Seed = None,
     workspace: WorkspacePath = WORKSPACE,
     only: Annotated[str | None, typer.Option(help="this stage, or all stages of this kind")] = None,
@@ -67,7 +67,7 @@ def run(
 
 
 @app.command()
-def status(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:  # noqa: B006
+def status(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:
     """Say of each stage whether it stands, and if not, what changed."""
     from retkd import runner, screen
 
@@ -77,7 +77,7 @@ def status(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: Wor
 @app.command()
 def verify(
     recipe: Annotated[Path | None, typer.Argument(help="a recipe; default: every artifact of the workspace")] = None,
-    set_: Set = [],  # noqa: B006
+    set_: Set = [],
     seed: Seed = None,
     workspace: WorkspacePath = WORKSPACE,
 ) -> None:
@@ -177,7 +177,7 @@ def doctor() -> None:
 
 
 def _alias(kind: str) -> None:
-    def stage(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:  # noqa: B006
+    def stage(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:
         run(recipe, set_, seed, workspace, only=kind, until=None, from_=None, dry_run=False)
 
     app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)

@@ -7,10 +7,8 @@ import numpy as np
 import torch
 
 from retkd.batch import Batch, Example
+from retkd.batching import PASS_COST, pass_cost
 from retkd.encoder import Encoder
-
-SMALLEST_CHUNK = 8
-SHORTEST_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Collator:
             self.encoder.features(
                 {name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, "document"
             )
-            for start, stop in chunks(lengths[order])
+            for start, stop in chunks(lengths[order], pass_cost(self.encoder.model.device.type))
         )
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
@@ -58,17 +56,21 @@ def lists(examples: Sequence[Example], doc_ids: tuple[str, ...], queries: dict, 
     return Batch(ids, doc_ids, queries, documents, candidates, mask, relevance, positives, teachers)
 
 
-def chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
-    """(start, stop) of runs in descending ``lengths`` (tokens) in which the shortest is not much shorter.
+def chunks(lengths: np.ndarray, cost: int = PASS_COST) -> list[tuple[int, int]]:
+    """(start, stop) of the runs in descending ``lengths`` whose padded tokens and passes cost least together.
+
+    Each run is one pass through the model, which costs ``cost`` tokens whatever its size.
 
     >>> chunks(np.array([100] * 8 + [50] * 8 + [49] * 2))
     [(0, 8), (8, 18)]
     """
-    found, start = [], 0
-    for position in range(1, len(lengths) + 1):
-        ends = position == len(lengths)
-        long_enough = position - start >= SMALLEST_CHUNK and len(lengths) - position >= SMALLEST_CHUNK
-        if ends or (long_enough and lengths[position] < SHORTEST_SHARE * lengths[start]):
-            found.append((start, position))
-            start = position
-    return found
+    least, begin = np.zeros(len(lengths) + 1), np.zeros(len(lengths) + 1, dtype=np.int64)
+    for stop in range(1, len(lengths) + 1):
+        costs = least[:stop] + lengths[:stop] * (stop - np.arange(stop)) + cost
+        begin[stop] = np.argmin(costs)
+        least[stop] = costs[begin[stop]]
+    found, stop = [], len(lengths)
+    while stop:
+        found.append((int(begin[stop]), stop))
+        stop = int(begin[stop])
+    return found[::-1]

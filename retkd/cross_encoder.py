@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from retkd.batching import pad_values, padded, token_batches
+from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
 from retkd.errors import ModelError
 
 Pair = tuple[str, str]
@@ -35,7 +35,12 @@ class PairScorer:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+        from retkd.segment_head import HEAD_FILE, SegmentCrossEncoder
+
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        if (path / HEAD_FILE).is_file():
+            pairs: Any = SegmentCrossEncoder.load(path, dtype).to(device).eval()
+            return cls(pairs, AutoTokenizer.from_pretrained(str(path)), max_length, query_max_length)
         model = AutoModelForSequenceClassification.from_pretrained(str(path), dtype=dtype).to(device).eval()
         labels = model.config.num_labels
         if labels not in (1, 2):
@@ -48,19 +53,25 @@ class PairScorer:
             )
         return cls(model, AutoTokenizer.from_pretrained(str(path)), max_length, query_max_length)
 
-    def score(self, pairs: Sequence[Pair], tokens_per_batch: int = 4096) -> np.ndarray:
+    def score(self, pairs: Sequence[Pair], tokens_per_batch: int | None = None) -> np.ndarray:
         """Float32 raw scores ``[pair]``, in the order of ``pairs``."""
         return self.score_with_cuts(pairs, tokens_per_batch)[0]
 
-    def score_with_cuts(self, pairs: Sequence[Pair], tokens_per_batch: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-        """(float32 raw scores ``[pair]``, whether each pair was cut). Raises :class:`ModelError` on NaN."""
+    def score_with_cuts(
+        self, pairs: Sequence[Pair], tokens_per_batch: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(float32 raw scores ``[pair]``, whether each pair was cut). Raises :class:`ModelError` on NaN.
+
+        ``tokens_per_batch``: by default, what suits the device.
+        """
         import torch
 
         columns, cut = self.tokenize(pairs)
         lengths = [len(row) for row in columns["input_ids"]]
+        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
         scores = np.empty(len(pairs), dtype=np.float32)
         with torch.inference_mode():
-            for batch in token_batches(lengths, tokens_per_batch):
+            for batch in token_batches(lengths, budget):
                 rows = {name: [column[i] for i in batch] for name, column in columns.items()}
                 scores[batch] = self.forward(rows).float().cpu().numpy()
         self._require_finite(scores, pairs)
@@ -79,11 +90,20 @@ class PairScorer:
             queries, documents, truncation="only_second", max_length=self.max_length, return_overflowing_tokens=False
         )
         columns = {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}
+        if self.reads_segments:
+            columns["segments"] = [[0 if s is None else s + 1 for s in e.sequence_ids] for e in encoded.encodings]
         full = np.array([len(row) for row in columns["input_ids"]]) >= self.max_length
         longer = np.zeros(len(pairs), dtype=bool)
         for i in np.flatnonzero(full):
             longer[i] = self.num_special + sum(self.counts([queries[i], documents[i]])) > self.max_length
         return columns, query_cut | longer
+
+    @property
+    def reads_segments(self) -> bool:
+        """Whether the model must be told which text a token comes from."""
+        from retkd.segment_head import SegmentCrossEncoder
+
+        return isinstance(self.model, SegmentCrossEncoder)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens and without a cut."""

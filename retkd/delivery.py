@@ -63,9 +63,9 @@ def _served(recipe: "Recipe", artifacts: Mapping[str, Path]) -> dict[str, Any] |
         config = recipe.stages[name]
         student = config.systems.get("student") if config.kind == "evaluate" else None
         if student is not None and config.collection is None:
-            model, index = artifacts[student.model], artifacts[student.index]
+            model = artifacts[student.model].name if student.model in artifacts else student.model
             collection = recipe.collection.model_dump(mode="json")
-            return {"model": f"{model.name}/model", "index": index.name, "collection": collection}
+            return {"model": model, "index": artifacts[student.index].name, "collection": collection}
     return None
 
 

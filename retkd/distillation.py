@@ -1,5 +1,6 @@
 """The module that the trainer sees: an encoder and a weighted objective; a batch in, the loss and its terms out."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -33,8 +34,9 @@ class DistilledEncoder(nn.Module):
 
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
-        queries = self.vectors(batch.queries).float()
-        documents = torch.cat([self.vectors(chunk) for chunk in batch.documents]).float()
+        features = looked_up(self.word_embeddings, [batch.queries, *batch.documents])
+        queries = self.vectors(features[0]).float()
+        documents = torch.cat([self.vectors(chunk) for chunk in features[1:]]).float()
         with torch.autocast(queries.device.type, enabled=False):
             in_batch = in_batch_scores(queries, documents)
         return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch)
@@ -43,6 +45,28 @@ class DistilledEncoder(nn.Module):
         """``[text, dim]`` with gradient."""
         vectors: Tensor = self.encoder(dict(features))["sentence_embedding"]
         return vectors
+
+    @property
+    def word_embeddings(self) -> nn.Module | None:
+        """The table of word embeddings, of a transformer that can be given their vectors; else None."""
+        model = getattr(self.encoder[0], "auto_model", None)
+        if model is None or "inputs_embeds" not in inspect.signature(model.forward).parameters:
+            return None
+        return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:
+    """The chunks with word vectors in the place of token ids, from one look-up for all of them.
+
+    The gradient of the table is as big as the vocabulary: so it is filled once, and not once per chunk.
+    """
+    if table is None:
+        return list(chunks)
+    ids = [chunk["input_ids"] for chunk in chunks]
+    parts = table(torch.cat([each.flatten() for each in ids])).split([each.numel() for each in ids])
+    rest = [{name: value for name, value in chunk.items() if name != "input_ids"} for chunk in chunks]
+    told = zip(rest, parts, ids, strict=True)
+    return [{**other, "inputs_embeds": vectors.view(*each.shape, -1)} for other, vectors, each in told]
 
 
 def labels(kinds: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from retkd.batching import pad_values, padded, token_batches
+from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
 from retkd.errors import ModelError
 
 Side = Literal["query", "document"]
@@ -49,8 +49,8 @@ class Encoder:
         )
         return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}
 
-    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
-        """Vectors ``[text, dim]`` in float32, in the order of ``texts``."""
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
+        """Vectors ``[text, dim]`` in float32, in the order of ``texts``. Budget: by default, what suits the device."""
         import torch
 
         if not len(texts):
@@ -60,9 +60,10 @@ class Encoder:
             return np.asarray(encode(list(texts), convert_to_numpy=True, show_progress_bar=False), dtype=np.float32)
         columns = self.tokenize(texts, side)
         lengths = [len(row) for row in columns["input_ids"]]
+        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for batch in token_batches(lengths, tokens_per_batch):
+            for batch in token_batches(lengths, budget):
                 rows = {name: [column[i] for i in batch] for name, column in columns.items()}
                 vectors[batch] = self.forward(rows, side).float().cpu().numpy()
         return vectors
@@ -75,7 +76,7 @@ class Encoder:
         """What the model's first module reads: padded tensors on its device."""
         features = {n: t.to(self.model.device) for n, t in padded(columns, pad_values(self.model.tokenizer)).items()}
         if self.prompt(side) and not self._pools_prompt:
-            features["prompt_length"] = self.model._get_prompt_length(self.prompt(side))
+            features["prompt_length"] = self.model[0]._get_prompt_length(self.prompt(side))
         return features
 
     @property

@@ -38,7 +38,7 @@ def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
         for name in evaluations:
             _add_transfer(stages, typed, whole, name, collection)
     whole["stages"] = stages = _reports_last(stages)
-    for name, stage in stages.items():
+    for stage in stages.values():
         if stage["kind"] == "report" and not stage.get("reads"):
             stage["reads"] = [other for other in stages if stages[other]["kind"] != "report"]
     return whole
@@ -48,10 +48,17 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
     evaluation, config = stages[name], typed.stages[name]
     systems: dict[str, Any] = dict(evaluation.get("systems") or {})
     student = systems.get("student")
+
+    def implied(label: str, stage: dict[str, Any]) -> str:
+        """The name of a stage that this evaluation implies; one written by hand under that name has precedence."""
+        if label in typed.stages or stages.setdefault(label, stage) == stage:
+            return label
+        stages[f"{label}_{name}"] = stage
+        return f"{label}_{name}"
+
     for control in evaluation.pop("controls", None) or []:
         if control == "bm25" and "bm25" not in systems:
-            stages.setdefault("bm25", _bm25(config))
-            systems["bm25"] = {"kind": "candidates", "candidates": "bm25"}
+            systems["bm25"] = {"kind": "candidates", "candidates": implied("bm25", _bm25(config))}
         elif control == "teacher" and "teacher" not in systems:
             systems["teacher"] = {"kind": "rerank", **evaluation["teacher_scores"]}
         elif control in ("zero_shot", "contrastive") and student:
@@ -59,9 +66,9 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
             if system not in systems:
                 _require_trained(stages, student["model"], f"stages.{name}.controls")
                 change = _contrastive if control == "contrastive" else _untrained
-                stages.setdefault(system, change(copy.deepcopy(stages[student["model"]])))
-                stages.setdefault(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": system})
-                systems[system] = {"kind": "dense", "model": system, "index": f"{system}_index"}
+                model = implied(system, change(copy.deepcopy(stages[student["model"]])))
+                index = implied(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": model})
+                systems[system] = {"kind": "dense", "model": model, "index": index}
     if systems:
         evaluation["systems"] = systems
 
@@ -78,8 +85,8 @@ def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
 
 
 def _bm25(evaluation: Any) -> dict[str, Any]:
-    splits = evaluation.splits
-    return {"kind": "mine", "splits": splits, "miner": {"kind": "bm25", "depth": evaluation.depth}}
+    stage = {"kind": "mine", "splits": evaluation.splits, "miner": {"kind": "bm25", "depth": evaluation.depth}}
+    return stage if evaluation.collection is None else {**stage, "collection": evaluation.collection}
 
 
 def _untrained(train: dict[str, Any]) -> dict[str, Any]:

@@ -143,4 +143,5 @@ def one_of(kinds: Mapping[str, type[Part]]) -> Any:
 
 
 Scale = Literal["logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank"]
-"""What a teacher's raw number is. ``unbounded`` is a sum such as a dot product or BM25; ``standardised`` has mean 0, sd 1 per list; ``rank`` no magnitude."""
+"""What a teacher's raw number is. ``unbounded``: a sum such as a dot product or BM25. ``standardised``: mean 0, deviation 1
+per list. ``rank``: no magnitude."""

@@ -12,7 +12,7 @@ def located(path: Path) -> Path:
     """The file itself, or the recipe that comes with retkd under this name. Raises :class:`RecipeError`."""
     if path.is_file():
         return path
-    known = {name: found for name, found in _recipes()}
+    known = dict(_recipes())
     name = path.as_posix().removeprefix("pipelines/").removesuffix(".yaml")
     if name in known:
         return known[name]

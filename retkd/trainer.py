@@ -62,7 +62,7 @@ class DistillationTrainer(Trainer):
             raise RetkdError(
                 "the training loss is not finite",
                 where=f"step {self.state.global_step + 1}",
-                seen={name: float(value) for name, value in terms.items()},
+                seen={name: float(value.detach()) for name, value in terms.items()},
                 next_step="lower the learning rate, or look at the teacher scores in the audit",
             )
         self.terms = {name: float(value) for name, value in terms.items() if name != "loss"}

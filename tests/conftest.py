@@ -1,5 +1,6 @@
 """What all tests share: one thread, no network, quiet libraries; a tiny encoder, collection and the inputs of a stage."""
 
+import gc
 import os
 
 for _name, _value in {
@@ -52,6 +53,11 @@ def collection(collection_folder: Path, tmp_path_factory: pytest.TempPathFactory
 def opened(folder: Path, cache: Path) -> Collection:
     """A BEIR folder as a collection."""
     return Beir(path=folder).open(cache)
+
+
+def pytest_collection_finish() -> None:
+    """Each training begins with a full garbage collection: over all that torch and transformers import, half its time."""
+    gc.freeze()
 
 
 MakeInputs = Callable[..., Inputs]

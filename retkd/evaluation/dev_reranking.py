@@ -41,7 +41,8 @@ class Reranking:
         query_row = {query_id: row for row, query_id in enumerate(self.queries)}
         doc_row = {doc_id: row for row, doc_id in enumerate(self.documents)}
         left = queries[[query_row[q] for q, _ in self.rows]]
-        return np.einsum("pd,pd->p", left, documents[[doc_row[d] for _, d in self.rows]])
+        scores: np.ndarray = np.einsum("pd,pd->p", left, documents[[doc_row[d] for _, d in self.rows]])
+        return scores
 
     def mean(self, measure: str, scores: np.ndarray) -> float:
         """Mean of an ir_measures measure over the queries."""

@@ -30,10 +30,17 @@ class Config(Optimisation, StageConfig):
     batch_queries: int = Field(default=8, ge=1)
     max_length: int = Field(default=256, ge=8, description="tokens of query, document and special tokens together")
     query_max_length: int = Field(default=64, ge=2)
+    head: Literal["classifier", "segments"] = Field(
+        default="classifier",
+        description="classifier: a new one-label head. segments: compares the two texts' mean vectors, so that a "
+        "sentence encoder begins as a judge and not at random (retkd/segment_head.py)",
+    )
     head_learning_rate: float | None = Field(
         default=None, gt=0.0, description="of the new head; default: learning_rate"
     )
-    frozen_layers: int = Field(default=0, ge=0, description="lowest layers, with the embeddings, that stay as they are")
+    frozen_layers: int | None = Field(
+        default=None, ge=0, description="lowest layers that stay as they are, with the word embeddings; null: none"
+    )
     dev_queries: int = Field(default=100, ge=1)
     primary: str = "nDCG@10"
 

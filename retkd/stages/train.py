@@ -51,8 +51,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder = config.student.build(base.path, where)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
-    if config.steps:
-        _check_objective(config, rows)
+    _check_objective(config, rows)
     teachers = sorted({term.teacher_name for term in config.objective if term.teacher_name})
     examples = CandidateLists(rows, inputs.collection, "train", teachers)
     trace = train(
@@ -89,7 +88,8 @@ def _check_objective(config: Config, rows: Any) -> None:
             table.require_scale(rows, term.teacher_name, term.SCALES, f"the objective {term.kind!r}", term.RULE)
         if term.needs_lists:
             require_lists(rows, f"the objective {term.kind!r}")
-        if term.NEEDS_POSITIVES and not any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist()):
+        labelled = any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist())
+        if term.NEEDS_POSITIVES and config.steps and not labelled:
             raise DataError(
                 f"the objective {term.kind!r} needs judged positives and the training rows have none",
                 where="column relevance, split train",

@@ -65,15 +65,49 @@ def kept(layers: Layers, num_layers: int, where: str) -> list[int]:
 
 
 def keep_layers(transformer: Any, layers: Layers, where: str) -> list[int]:
-    """Drop the other layers of a transformers encoder in place; the indices that were kept."""
+    """Drop the other layers of a transformers encoder in place; the indices that were kept.
+
+    Raises :class:`ModelError` where the rest would not come back from disk: some architectures make their first layer
+    unlike the others (T5 its position biases, ModernBERT its missing norm), so it cannot be left out.
+    """
     holder, name = layer_list(transformer)
     stack = getattr(holder, name)
     chosen = kept(layers, len(stack), where)
+    if len(chosen) == len(stack):
+        return chosen
     setattr(holder, name, type(stack)(stack[i] for i in chosen))
-    for field in ("num_hidden_layers", "n_layers"):
-        if hasattr(transformer.config, field):
-            setattr(transformer.config, field, len(chosen))
+    for place, layer in enumerate(getattr(holder, name)):
+        for module in layer.modules():
+            if getattr(module, "layer_idx", None) is not None:
+                module.layer_idx = place
+    _tell(transformer.config, chosen, len(stack))
+    _require_loadable(transformer, where, chosen)
     return chosen
+
+
+def _tell(config: Any, chosen: list[int], num_layers: int) -> None:
+    """Write the new number of layers, and what a configuration says layer by layer, into it."""
+    for field in ("num_hidden_layers", "n_layers"):
+        if hasattr(config, field):
+            setattr(config, field, len(chosen))
+    for field, value in vars(config).items():
+        if field.endswith("layer_types") and isinstance(value, list) and len(value) == num_layers:
+            setattr(config, field, [value[i] for i in chosen])
+
+
+def _require_loadable(transformer: Any, where: str, chosen: list[int]) -> None:
+    from torch import device
+
+    with device("meta"):
+        fresh = type(transformer)(transformer.config)
+    if fresh.state_dict().keys() != transformer.state_dict().keys():
+        raise ModelError(
+            "this architecture cannot do without its first layer: without it the student would not come back from disk",
+            where=f"student.layers of {where}",
+            seen=f"{chosen} of {type(transformer).__name__}",
+            allowed="layers that begin with 0",
+            next_step="keep layer 0, as in [0, 2, 5] or {first: n}",
+        )
 
 
 def set_dropout(transformer: Any, rate: float) -> None:

@@ -16,6 +16,7 @@ from retkd.collator import chunks
 from retkd.cross_encoder import PairScorer, raw_scores
 from retkd.layers import layer_list
 from retkd.losses.listwise import localised_contrastive
+from retkd.segment_head import SegmentCrossEncoder
 
 if TYPE_CHECKING:
     from retkd.stages.teach import Config
@@ -82,21 +83,21 @@ class CrossEncoderModel(nn.Module):
 
 
 def new_cross_encoder(folder: Path, device: str, config: "Config") -> PairScorer:
-    """The checkpoint with a new one-label head, its lowest layers frozen as asked."""
+    """The checkpoint with a new head of the kind asked for, its lowest layers frozen as asked."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(str(folder), num_labels=1, dtype=torch.float32).to(
-        device
-    )
+    model: Any
+    if config.head == "segments":
+        model = SegmentCrossEncoder.load(folder)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(str(folder), num_labels=1, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = config.max_length
-    if config.frozen_layers:
+    if config.frozen_layers is not None:
         holder, name = layer_list(model)
-        frozen = [*list(getattr(holder, name))[: config.frozen_layers]]
-        embeddings = getattr(model.base_model, "embeddings", None)
-        for module in [*frozen, *([embeddings] if embeddings is not None else [])]:
+        for module in [*list(getattr(holder, name))[: config.frozen_layers], model.base_model.get_input_embeddings()]:
             module.requires_grad_(False)
-    return PairScorer(model, tokenizer, config.max_length, config.query_max_length)
+    return PairScorer(model.to(device), tokenizer, config.max_length, config.query_max_length)
 
 
 def optimizer(model: nn.Module, config: "Config") -> torch.optim.Optimizer | None:

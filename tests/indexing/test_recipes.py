@@ -1,5 +1,8 @@
 """Index recipes: by name, by path, inline, and what is said about a wrong one."""
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
@@ -59,3 +62,10 @@ def test_a_wrong_file_is_told_with_its_name(tmp_path):
     with pytest.raises(ValidationError) as error:
         config(str(path))
     assert f"the index recipe {path} is not valid: faiss.train: Extra inputs are not permitted" in str(error.value)
+
+
+def test_naming_kinds_loads_no_heavy_package():
+    script = (
+        "import sys, retkd.indexing, retkd.exporters; print(*sorted({'torch', 'faiss', 'onnx'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"

@@ -82,5 +82,5 @@ def test_an_unknown_teacher_is_refused(ready: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         run(CONFIG.model_copy(update={"teacher": "bn", "filters": []}), ready(), tmp_path / "out")
     assert str(error.value) == (
-        "the candidates table has no teacher 'bn'\n  seen: bn\n  allowed: bm\n  next step: did you mean 'bm'?"
+        "the candidates table has no teacher 'bn'\n  seen: bn\n  allowed: bm\n  next step: known: bm"
     )

@@ -1,0 +1,128 @@
+"""The benchmarks at a tiny size: the results of the contenders are equal, and the JSON holds what it should."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import run
+from benchmarks.limit import Work
+from benchmarks.measure import Contender, Subject, UnequalError, interleaved, timed
+from benchmarks.setting import Setting, Sizes
+from tests.tiny import tiny_collection, tiny_encoder
+
+SIZES = Sizes(queries=3, passages=20, batch_queries=3, documents_per_query=4, steps=2, matmul=64, student_layers=(0,))
+SPREAD = {"median", "min", "max", "all"}
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    """A tiny encoder and collection, with candidates that some queries share."""
+    work = tmp_path_factory.mktemp("benchmarks")
+    folder = tiny_collection(work / "collection")
+    rows = [
+        f"q{query}\td{(query + place * (1 + query % 2)) % 60}\t{place + 1}" for query in range(18) for place in range(5)
+    ]
+    (folder / "bm25.candidates.tsv").write_text("\n".join(["query-id\tcorpus-id\trank", *rows]) + "\n")
+    return Setting(folder, tiny_encoder(work / "encoder"), work / "work", SIZES, repeats=2)
+
+
+@pytest.fixture(scope="module", params=[*run.MEASUREMENTS, *run.ON_REQUEST])
+def results(request: pytest.FixtureRequest, setting: Setting) -> tuple[str, dict[str, Any]]:
+    """(name, what one measurement gives)."""
+    return request.param, run.run(setting, [request.param])
+
+
+def test_the_json_holds_what_is_needed_to_read_the_numbers(results: tuple[str, dict[str, Any]]) -> None:
+    name, told = results
+    told = json.loads(json.dumps(told, allow_nan=False))
+    assert {"machine", "versions", "seed", "repeats", "sizes", "measurements"} <= set(told)
+    assert {"cpu", "cores", "threads", "memory_gib", "load_average_1min"} <= set(told["machine"])
+    assert {"python", "torch", "transformers", "sentence-transformers"} <= set(told["versions"])
+    measured = told["measurements"][name]
+    assert set(measured["matmul_gflop_per_second"]) == SPREAD
+    assert measured["gflop"] > 0
+    assert measured["facts"]
+    for row in measured["contenders"].values():
+        for field in ("seconds", f"{measured['unit']}_per_second", "share_of_limit", "times_as_slow_as_ours"):
+            assert set(row[field]) == SPREAD
+            assert len(row[field]["all"]) == 2
+            assert row[field]["min"] <= row[field]["median"] <= row[field]["max"]
+    assert {"goal", "at_least", "value", "met"} == set(measured["goals"][0])
+
+
+def test_the_results_are_equal(results: tuple[str, dict[str, Any]]) -> None:
+    name, told = results
+    measured = told["measurements"][name]
+    equal, contenders = measured["equal"], measured["contenders"]
+    assert len(equal["largest_difference"]) == len(contenders) - 1 >= 2
+    assert all(difference <= equal["tolerance"] for difference in equal["largest_difference"].values())
+    assert [row["times_as_slow_as_ours"]["median"] for row in contenders.values() if row["role"] == "ours"] == [1.0]
+
+
+def test_training_counts_a_shared_document_once(setting: Setting) -> None:
+    from benchmarks import training
+
+    lesson = training.prepared(setting)
+    lengths, facts = training._real_tokens(lesson, training._student(setting))
+    assert facts["documents_per_step"] == 12
+    assert facts["shared_documents"] > 0
+    assert len(lengths) == 2 * (3 + 12) - facts["shared_documents"]
+    assert lesson.in_order[0].doc_ids[0] in lesson.in_order[0].all_positives
+
+
+def test_unequal_results_give_no_times() -> None:
+    contenders = [
+        Contender("one", timed(lambda: np.zeros(2)), ours=True),
+        Contender("other", timed(lambda: np.ones(2))),
+    ]
+    with pytest.raises(UnequalError, match=r"^sums: 'other' and 'one' differ by 1 \(allowed: 0.01\); no times"):
+        interleaved(Subject("sums", "sums", 2, 1.0, 0.01, {}), contenders, repeats=1, matmul=8)
+
+
+def test_a_missing_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--data", str(tmp_path)]) == 1
+    assert "set RETKD_DATA or --data" in capsys.readouterr().err
+
+
+def test_main_prints_and_writes(setting: Setting, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--only", "encoding", "--small", "--repeats", "1", "--out", str(tmp_path / "results.json")]
+    assert run.main([*asked, "--data", str(setting.folder), "--model", str(setting.model)]) == 0
+    out = capsys.readouterr().out
+    assert "retkd Encoder.encode" in out
+    assert "share of the matmul limit" in out
+    assert json.loads((tmp_path / "results.json").read_text())["measurements"]["encoding"]["count"] == 60
+
+
+def test_the_work_of_a_transformer_by_hand() -> None:
+    """Two layers of one 4 x 4 map: 2 x 2 x 16 a token, 4 x 2 x 4 a squared token, 2 x 4 x 1 for the head."""
+
+    class Made(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Sequential(nn.Linear(4, 4)) for _ in range(2))
+            self.head = nn.Linear(4, 1)
+            self.config = type("Config", (), {"hidden_size": 4})
+
+    work = Work.of(Made(), head=True)
+    assert (work.per_token, work.per_squared_token, work.per_text) == (64, 32, 8)
+    assert work.forward([3, 1]) * 1e9 == pytest.approx(64 * 4 + 32 * (9 + 1) + 8 * 2)
+    assert work.training([3, 1]) == pytest.approx(3 * work.forward([3, 1]))
+    assert Work.of(Made()).per_text == 0
+
+
+def test_the_work_of_attention_and_linear_maps_as_torch_counts_it() -> None:
+    """torch's own counter over a BERT without padding, with the attention that is written as two matmuls."""
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+    config._attn_implementation = "eager"
+    model = BertModel(config, add_pooling_layer=False).eval()
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.zeros((3, 7), dtype=torch.int64))
+    assert Work.of(model).forward([7, 7, 7]) * 1e9 == pytest.approx(counter.get_total_flops())

@@ -1,0 +1,257 @@
+"""The train stage: the student that it publishes, and the tables that it refuses."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retkd import candidates, trainer
+from retkd.encoder import Encoder
+from retkd.errors import DataError, ScaleError
+from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.kl import KL
+from retkd.objectives.margin_mse import MarginMSE
+from retkd.stages.train import Config, run
+from retkd.students.dense import Dense
+from tests.conftest import MakeInputs, files
+from tests.tables import rows_of, scored, written
+
+STUDENT = Dense(base="base", layers=[1])
+CONFIG = Config(
+    candidates="score",
+    student=STUDENT,
+    objective=[KL(teacher="bm"), InfoNCE(weight=0.1)],
+    steps=8,
+    batch_queries=4,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    save_every=3,
+    evaluate_every=3,
+    keep="best",
+)
+
+
+@pytest.fixture
+def ready(inputs: MakeInputs, scored: Path, encoder_folder: Path) -> Any:
+    def make(artifact: Path = scored, **changed: Any) -> Any:
+        return inputs({"score": artifact}, {"base": encoder_folder}, **changed)
+
+    return make
+
+
+def changed(**fields: Any) -> Config:
+    return Config(**{**dict(CONFIG), **fields})
+
+
+def test_it_publishes_a_folder_that_sentence_transformers_loads(ready: Any, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    metrics = run(CONFIG, ready(), tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model", "student.json", "trace.jsonl", "work"]
+    model = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
+    texts = ["baco difun", "gale"]
+    found = Encoder.load(tmp_path / "out" / "model").encode(texts, "document")
+    assert np.allclose(model.encode_document(texts), found, atol=1e-6)
+    assert len(model[0].auto_model.encoder.layer) == 1
+    told = json.loads((tmp_path / "out" / "student.json").read_text())
+    num_parameters = sum(p.numel() for p in model.parameters())
+    assert told == {"parameters": num_parameters, "layers": 1, "dim": 32, "max_length": 64}
+    trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    looks = {row["step"]: row["dev"]["nDCG@10"] for row in trace if "dev" in row}
+    assert list(looks) == [3, 6, 8]
+    best = max(looks, key=lambda step: (looks[step], -step))
+    rows = candidates.read(ready().artifacts["score"] / "train")
+    assert metrics.rows_in == metrics.rows_out == rows.num_rows
+    assert metrics.values == {
+        "queries": 18,
+        "parameters": num_parameters,
+        "steps": 8,
+        "first_loss": trace[0]["loss"],
+        "last_loss": [row["loss"] for row in trace if "loss" in row][-1],
+        "dev_reranking_nDCG@10": looks[8],
+        "best_dev_reranking_nDCG@10": looks[best],
+        "best_step": best,
+    }
+
+
+def test_twice_gives_the_same_bytes_and_a_change_gives_others(ready: Any, tmp_path: Path) -> None:
+    first = run(CONFIG, ready(), tmp_path / "first")
+    assert run(CONFIG, ready(), tmp_path / "second") == first
+    assert files(tmp_path / "second") == files(tmp_path / "first")
+    run(changed(objective=[KL(teacher="bm"), InfoNCE(weight=0.2)]), ready(), tmp_path / "weight")
+    run(CONFIG, ready(seed=14), tmp_path / "seed")
+    weights = {files(tmp_path / name)["model/model.safetensors"] for name in ("first", "weight", "seed")}
+    assert len(weights) == 3
+
+
+def test_stopped_and_run_again_it_gives_the_same_bytes(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(CONFIG, ready(), tmp_path / "undisturbed")
+    told = trainer._Steps.on_step_end
+
+    def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        told(self, args, state, control, **kwargs)
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._Steps, "on_step_end", on_step_end)
+        with pytest.raises(KeyboardInterrupt):
+            run(CONFIG, ready(), tmp_path / "out")
+    assert files(tmp_path / "out") == {}
+    run(CONFIG, ready(), tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+
+
+def test_the_student_learns_its_teachers_lists(ready: Any, tmp_path: Path) -> None:
+    """Forty steps on KL alone: the mean over the last six batches is below two thirds of that over the first six."""
+    told = {
+        "objective": [KL(teacher="bm")],
+        "steps": 40,
+        "learning_rate": 3e-3,
+        "keep": "last",
+        "evaluate_every": None,
+        "save_every": 100,
+    }
+    run(changed(**told), ready(), tmp_path / "out")
+    losses = [json.loads(line)["kl"] for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-6:]) < 0.67 * np.mean(losses[:6])
+
+
+def test_no_steps_publish_the_student_as_initialised(ready: Any, tmp_path: Path, encoder_folder: Path) -> None:
+    """Also where the table has no labels: the zero-shot control needs none."""
+    untouched = written(rows_of({"q0": [("d1", 1.0, None)]}), tmp_path / "bare" / "train").parent
+    run(changed(steps=0, objective=[InfoNCE()]), ready(untouched), tmp_path / "out")
+    found = Encoder.load(tmp_path / "out" / "model").encode(["baco"], "query")
+    assert np.array_equal(found, STUDENT.build(encoder_folder, "cpu").encode(["baco"], "query"))
+    assert (tmp_path / "out" / "trace.jsonl").read_text() == ""
+
+
+LISTS = {
+    "q0": [("d0", 3.0, 1), ("d1", 2.0, None)],
+    "q1": [("d1", 3.0, 1), ("d2", 2.0, None)],
+}
+
+
+def refused(config: Config, rows: Any, ready: Any, tmp_path: Path, error: type[Exception]) -> str:
+    """The text of the error that training on ``rows`` gives."""
+    artifact = written(rows, tmp_path / "artifact" / "train").parent
+    with pytest.raises(error) as told:
+        run(config, ready(artifact), tmp_path / "out")
+    return str(told.value)
+
+
+@pytest.mark.parametrize("scale", ["probability", "rank"])
+@pytest.mark.parametrize("term", [KL(teacher="ce"), MarginMSE(teacher="ce")], ids=lambda term: term.kind)
+def test_a_column_on_the_wrong_scale(ready: Any, tmp_path: Path, term: Any, scale: Any) -> None:
+    rows = scored_column(scale=scale)
+    told = refused(changed(objective=[term], **without_dev()), rows, ready, tmp_path, ScaleError)
+    assert told == (
+        f"the objective {term.kind!r} cannot use the scores of teacher 'ce'\n"
+        "  where: column teacher.ce\n"
+        f"  seen: scale {scale!r}\n"
+        "  allowed: logit, log_probability, cosine, unbounded, standardised\n"
+        f"  next step: {term.RULE}"
+    )
+
+
+def scored_column(values: Any = (0.9, 0.1, 0.8, 0.2), scale: Any = "logit", lists: Any = LISTS) -> Any:
+    return scored_rows(rows_of(lists), "ce", list(values), scale)
+
+
+scored_rows = scored
+"""The fixture of the same name hides the function inside tests."""
+
+
+def without_dev() -> dict[str, Any]:
+    return {"evaluate_every": None, "keep": "last"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "reader"),
+    [([KL(teacher="ce")], "the objective 'kl'"), ([InfoNCE(in_batch=False)], "the objective 'infonce'")],
+)
+def test_a_list_of_length_one(ready: Any, tmp_path: Path, objective: Any, reader: str) -> None:
+    lists = {**LISTS, "q2": [("d2", 1.0, 1)]}
+    rows = scored_column([0.9, 0.1, 0.8, 0.2, 0.5], lists=lists)
+    told = refused(changed(objective=objective, **without_dev()), rows, ready, tmp_path, DataError)
+    assert told == (
+        "1 of the candidate lists have length one\n"
+        "  where: query_id 'q2'\n"
+        "  seen: one candidate\n"
+        "  allowed: two or more\n"
+        f"  consequence: {reader} compares candidates of one query: with one candidate its gradient is zero\n"
+        "  next step: mine deeper, filter less, or drop these queries in the select stage"
+    )
+
+
+def test_in_the_batch_a_list_of_length_one_is_enough(ready: Any, tmp_path: Path) -> None:
+    rows = rows_of({"q0": [("d0", 1.0, 1)], "q1": [("d1", 1.0, 1)]})
+    artifact = written(rows, tmp_path / "artifact" / "train").parent
+    metrics = run(changed(objective=[InfoNCE()], steps=1, **without_dev()), ready(artifact), tmp_path / "out")
+    assert metrics.values["first_loss"] > 0
+
+
+def test_rows_that_the_teacher_has_not_scored(ready: Any, tmp_path: Path) -> None:
+    told = refused(
+        changed(objective=[KL(teacher="ce")], **without_dev()),
+        scored_column([0.9, 0.1, 0.8, None]),
+        ready,
+        tmp_path,
+        DataError,
+    )
+    assert told == (
+        "1 training rows have no score of teacher 'ce'\n"
+        "  where: query_id 'q1', doc_id 'd2'\n"
+        "  allowed: a score on every row: a teacher loss never sees a pair that the teacher has not\n"
+        "  next step: score deeper, or let the select stage drop them with `teacher: ce`"
+    )
+
+
+def test_an_unknown_teacher(ready: Any, tmp_path: Path) -> None:
+    told = refused(
+        changed(objective=[KL(teacher="cross")], **without_dev()), scored_column(), ready, tmp_path, DataError
+    )
+    assert told.startswith("the candidates table has no teacher 'cross'\n  seen: cross\n  allowed: ce\n")
+
+
+@pytest.mark.parametrize("objective", [[InfoNCE()], [MarginMSE(teacher="ce")]], ids=["infonce", "margin_mse"])
+def test_labels_that_are_needed_and_not_there(ready: Any, tmp_path: Path, objective: Any) -> None:
+    lists = {"q0": [("d0", 3.0, None), ("d1", 2.0, 0)]}
+    told = refused(
+        changed(objective=objective, **without_dev()),
+        scored_column([0.9, 0.1], lists=lists),
+        ready,
+        tmp_path,
+        DataError,
+    )
+    assert told == (
+        f"the objective {objective[0].kind!r} needs judged positives and the training rows have none\n"
+        "  where: column relevance, split train\n"
+        "  next step: use a collection with train qrels, or an objective that learns from the teacher alone, such as kl"
+    )
+
+
+def test_a_table_without_rows(ready: Any, tmp_path: Path) -> None:
+    told = refused(
+        changed(objective=[KL(teacher="ce")], **without_dev()), scored_column([], lists={}), ready, tmp_path, DataError
+    )
+    assert told.startswith("there are no candidate lists to train on\n  where: split train\n  seen: 0 rows\n")
+
+
+def test_no_training_split(ready: Any, tmp_path: Path) -> None:
+    artifact = written(rows_of(LISTS), tmp_path / "artifact" / "dev").parent
+    with pytest.raises(DataError, match=re.escape(f"no candidates here\n  where: {artifact / 'train'}\n")):
+        run(CONFIG, ready(artifact), tmp_path / "out")
+
+
+def test_keep_best_without_a_dev_split(ready: Any, tmp_path: Path) -> None:
+    artifact = written(scored_column(), tmp_path / "artifact" / "train").parent
+    with pytest.raises(
+        DataError, match="`keep: best` and `patience` go by the dev split, and the candidates have none"
+    ):
+        run(changed(objective=[KL(teacher="ce")]), ready(artifact), tmp_path / "out")

@@ -1,0 +1,74 @@
+"""How a training batch is cut into passes, and the one look-up of word vectors that they share."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from retkd import collator
+from retkd.batching import default_tokens_per_batch, pass_cost
+from retkd.collator import Collator, chunks
+from retkd.distillation import DistilledEncoder, looked_up
+from retkd.objectives.kl import KL
+from tests.distilling import examples, student
+
+
+def price(lengths: np.ndarray, found: list[tuple[int, int]], cost: int) -> int:
+    return sum(int(lengths[start]) * (stop - start) + cost for start, stop in found)
+
+
+@pytest.mark.parametrize("cost", [1, 20, 10_000])
+def test_chunks_cost_the_least_of_all_ways_to_cut(cost: int) -> None:
+    lengths = np.sort(np.random.default_rng(cost).integers(3, 60, size=10))[::-1]
+    ways = (
+        list(zip((0, *cuts), (*cuts, 10), strict=True)) for n in range(10) for cuts in combinations(range(1, 10), n)
+    )
+    found = chunks(lengths, cost)
+    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
+    assert found[-1][1] == 10
+    assert price(lengths, found, cost) == min(price(lengths, way, cost) for way in ways)
+
+
+def test_one_text_is_one_chunk() -> None:
+    assert chunks(np.array([7])) == [(0, 1)]
+
+
+def test_an_accelerator_is_given_more_at_once() -> None:
+    assert pass_cost("cpu") < pass_cost("cuda")
+    assert 1024 <= default_tokens_per_batch("cpu") < default_tokens_per_batch("cuda")
+
+
+def test_one_look_up_gives_the_same_loss_and_gradient(encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a look-up of token ids chunk by chunk; and it is one, for the queries and all chunks of documents."""
+    encoder = student(encoder_folder)
+    encoder.model.eval()
+    model = DistilledEncoder(encoder, [KL(teacher="ce")])
+    monkeypatch.setattr(collator, "pass_cost", lambda _: 2)
+    batch = Collator(encoder)(examples()[:4])["batch"]
+    assert len(batch.documents) >= 2
+    table = model.word_embeddings
+    assert table is not None
+    calls: list[object] = []
+    hook = table.register_forward_hook(lambda *_: calls.append(None))
+
+    def loss_and_gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        model.zero_grad()
+        loss = model(batch)["loss"]
+        loss.backward()
+        return loss.detach(), table.weight.grad.clone()
+
+    loss, gradient = loss_and_gradient()
+    assert len(calls) == 1
+    monkeypatch.setattr(DistilledEncoder, "word_embeddings", None)
+    expected_loss, expected_gradient = loss_and_gradient()
+    hook.remove()
+    assert len(calls) == 1 + 1 + len(batch.documents)
+    assert torch.equal(loss, expected_loss)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_a_model_that_only_takes_token_ids_is_given_them() -> None:
+    chunk = {"input_ids": torch.tensor([[1, 2]])}
+    assert looked_up(None, [chunk]) == [chunk]

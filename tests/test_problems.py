@@ -1,0 +1,196 @@
+"""What is wrong with a recipe is told with file, line, key, value and the next step, all of it at once."""
+
+import copy
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retkd.errors import RecipeError
+from retkd.problems import Lines
+from retkd.recipe import load
+from tests.recipes import TEXT, line_of, written
+
+
+def problems(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as error:
+        load(path, overrides)
+    assert error.value.problems
+    return [str(problem) for problem in error.value.problems]
+
+
+def problem(tmp_path: Path, old: str, new: str) -> str:
+    (told,) = problems(written(tmp_path, **{old: new}))
+    return told
+
+
+def test_an_unknown_key(tmp_path: Path) -> None:
+    assert problem(tmp_path, "depth: 50", "dept: 50") == (
+        "unknown key 'dept'\n"
+        f"  where: {tmp_path}/recipe.yaml:{line_of('depth: 50')}, key stages.mine.miner.dept\n"
+        "  next step: did you mean 'depth'?"
+    )
+
+
+def test_an_unknown_key_at_the_top(tmp_path: Path) -> None:
+    assert problem(tmp_path, "collection: {kind: beir", "colection: {kind: x}\ncollection: {kind: beir") == (
+        f"unknown key 'colection'\n  where: {tmp_path}/recipe.yaml:2, key colection\n  next step: did you mean 'collection'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "kind", "key", "known", "step"),
+    [
+        ("kind: kl", "klx", "stages.train.objective.0", "kl, margin_mse, infonce", "did you mean 'kl'?"),
+        ("kind: margin", "margn", "stages.select.filters.0", "absolute, margin, percentage", "did you mean 'margin'?"),
+        ("kind: bm25", "lucene", "stages.mine.miner", "bm25, dense, fused", "known: bm25, dense, fused"),
+        (
+            "kind: cross_encoder",
+            "crossencoder",
+            "stages.score.teachers.ce",
+            "cross_encoder, bi_encoder, ensemble",
+            "did you mean 'cross_encoder'?",
+        ),
+    ],
+)
+def test_an_unknown_kind(tmp_path: Path, old: str, kind: str, key: str, known: str, step: str) -> None:
+    assert problem(tmp_path, old, f"kind: {kind}") == (
+        f"unknown kind {kind!r}\n"
+        f"  where: {tmp_path}/recipe.yaml:{line_of(old)}, key {key}\n"
+        f"  allowed: {known}\n"
+        f"  next step: {step}"
+    )
+
+
+def test_an_unknown_kind_of_stage_and_where_there_is_only_one(tmp_path: Path) -> None:
+    lines = problem(tmp_path, "kind: index", "kind: idex").splitlines()
+    assert lines[0] == "unknown kind 'idex'"
+    assert lines[1] == f"  where: {tmp_path}/recipe.yaml:{line_of('  index:')}, key stages.index"
+    assert lines[3] == "  next step: did you mean 'index'?"
+    assert problem(tmp_path, "student: {kind: dense, base", "student: {kind: dens, base") == (
+        f"unknown kind 'dens'\n  where: {tmp_path}/recipe.yaml:{line_of('student: {kind: dense, base')}, "
+        "key stages.train.student.kind\n  allowed: dense"
+    )
+
+
+def test_a_missing_key_and_a_missing_kind(tmp_path: Path) -> None:
+    line = line_of("miner:")
+    assert problem(tmp_path, "    miner: {kind: bm25, depth: 50}\n", "") == (
+        f"the key 'miner' is missing\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.mine.miner"
+    )
+    assert problem(tmp_path, "{kind: bm25, depth: 50}", "{depth: 50}") == (
+        f"a part must say its `kind`\n  where: {tmp_path}/recipe.yaml:{line}, key stages.mine.miner\n  seen: {{'depth': 50}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "key", "seen"),
+    [
+        ("steps: 30", "steps: many", "Input should be a valid integer, unable to parse string as an integer", "stages.train.steps", "'many'"),
+        ("steps: 30", "steps: -1", "Input should be greater than or equal to 0", "stages.train.steps", "-1"),
+        ("temperature: 0.02", "temperature: .nan", "Input should be a finite number", "stages.train.objective.1.temperature", "nan"),
+        ("{kind: bm25, depth: 50}", "bm25", "this must be a mapping of keys to values", "stages.mine.miner", "'bm25'"),
+        ("[{kind: margin, teacher: ce, margin: 1.0}]", "margin", "this must be a list", "stages.select.filters", "'margin'"),
+        ("[dev, test]", "tests", "this must be a list, or: Input should be 'all' or 'evaluation'", "stages.evaluate.splits", "'tests'"),
+        (
+            "layers: [0, 2]",
+            "layers: {frist: 2}",
+            "the layers to keep are `every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]",
+            "stages.train.student.layers",
+            "{'frist': 2}",
+        ),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit(tmp_path: Path, old: str, new: str, what: str, key: str, seen: str) -> None:
+    """One problem each, also where a value fits none of several forms."""
+    assert problem(tmp_path, old, new) == (
+        f"{what}\n  where: {tmp_path}/recipe.yaml:{line_of(old)}, key {key}\n  seen: {seen}"
+    )
+
+
+def test_a_name_that_is_none(tmp_path: Path) -> None:
+    told = problem(tmp_path, "  mine:\n", "  a/b:\n    kind: mine\n    miner: {kind: bm25}\n  mine:\n")
+    assert told == (
+        "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'\n"
+        f"  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.a/b\n  seen: 'a/b'"
+    )
+
+
+def test_all_problems_come_together_in_one_error(tmp_path: Path) -> None:
+    path = written(tmp_path, **{"depth: 50": "dept: 50", "steps: 30": "steps: many", "kind: kl": "kind: klx"})
+    with pytest.raises(RecipeError) as error:
+        load(path)
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"the recipe {path} is not valid: 3 problems"
+    assert [line for line in lines if line.startswith("  - ")] == [
+        "  - unknown key 'dept'",
+        "  - Input should be a valid integer, unable to parse string as an integer",
+        "  - unknown kind 'klx'",
+    ]
+    assert error.value.exit_code == 2
+
+
+def test_a_key_that_an_override_brought_has_the_nearest_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert problems(path, "stages.train.stepz=3") == [
+        f"unknown key 'stepz'\n  where: {path}:{line_of('  train:')}, key stages.train.stepz\n  next step: did you mean 'steps'?"
+    ]
+    assert problems(path, "transfer.x.kind=beir") == [
+        f"the key 'path' is missing\n  where: {path}, key transfer.x.path"
+    ]
+
+
+def test_lines_are_known_for_every_written_key() -> None:
+    lines = Lines(Path("r.yaml"), TEXT)
+    assert lines.where(("stages", "train", "objective", 1, "temperature")) == (
+        f"r.yaml:{line_of('temperature')}, key stages.train.objective.1.temperature"
+    )
+    assert lines.where(("stages", "train", "objective", 7)) == (
+        f"r.yaml:{line_of('    objective:')}, key stages.train.objective.7"
+    )
+    assert lines.where(("nothing",)) == "r.yaml, key nothing"
+
+
+WRONG: list[Any] = [
+    None,
+    "wrong",
+    -7,
+    3.5,
+    True,
+    [],
+    {},
+    [1],
+    [None],
+    {"kind": "wrong"},
+    {"wrong": 1},
+    [[{}]],
+    {"kind": []},
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
+    return [path, *(place for key, inner in items for place in places(inner, (*path, key)))]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_stands_in_the_place_of_a_value_the_error_is_ours(tmp_path: Path, seed: int) -> None:
+    """Every place of the recipe, with two of the values above; a few of them are valid."""
+    raw = yaml.safe_load(TEXT)
+    generator, refused = random.Random(seed), 0
+    for place in places(raw)[1:]:
+        for value in generator.sample(WRONG, 2):
+            broken = copy.deepcopy(raw)
+            holder = broken
+            for step in place[:-1]:
+                holder = holder[step]
+            holder[place[-1]] = value
+            path = written(tmp_path, yaml.safe_dump(broken))
+            try:
+                load(path)
+            except RecipeError as error:
+                refused += 1
+                assert str(path) in str(error) or "stages." in str(error), (place, value)
+    assert refused > 1.3 * len(places(raw))

@@ -1,0 +1,155 @@
+"""A recipe file becomes a typed recipe: overrides, budgets, extension, the environment, seeds."""
+
+from pathlib import Path
+
+import pytest
+
+from retkd.errors import RecipeError
+from retkd.recipe import load
+from tests.recipes import TEXT, line_of, written
+
+BUDGETS = TEXT + "budgets: {small: {stages.train.steps: 3, seed: 5}, nothing: {}}\n"
+
+
+def error_of(path: Path, *overrides: str) -> str:
+    with pytest.raises(RecipeError) as error:
+        load(path, overrides)
+    return str(error.value)
+
+
+def test_the_recipe_is_typed_and_frozen(tmp_path: Path) -> None:
+    recipe = load(written(tmp_path))
+    assert recipe.name == "tiny"
+    assert recipe.stages["train"].objective[1].temperature == 0.02
+    assert recipe.stages["train"].student.layers == [0, 2]
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.stages["train"].steps = 5
+
+
+def test_overrides_win_over_the_budget_and_the_budget_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, BUDGETS)
+
+    def told(*overrides: str) -> tuple[int, int]:
+        recipe = load(path, overrides)
+        return recipe.stages["train"].steps, recipe.seed
+
+    assert told() == (30, 13)
+    assert told("budget=small") == (3, 5)
+    assert told("budget=nothing") == (30, 13)
+    assert told("budget=small", "stages.train.steps=7") == (7, 5)
+    assert told("stages.train.steps=7", "budget=small") == (7, 5)
+    assert load(path, ["budget=small"], seed=9).seed == 9
+    assert told("budget=new", "budgets.new={stages.train.steps: 4}") == (4, 13)
+
+
+def test_an_unknown_budget(tmp_path: Path) -> None:
+    path = written(tmp_path, BUDGETS)
+    assert error_of(path, "budget=smal") == (
+        "the recipe has no budget 'smal'\n"
+        f"  where: {path}, key budget\n"
+        "  seen: smal\n"
+        "  allowed: small, nothing\n"
+        "  next step: did you mean 'small'?"
+    )
+    path = written(tmp_path)
+    assert error_of(path, "budget=small") == (
+        "the recipe has no budget 'small'\n"
+        f"  where: {path}, key budget\n"
+        "  seen: small\n"
+        "  allowed: none: the recipe has no `budgets`\n"
+        "  next step: known: none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "seen"),
+    [
+        ("budget: a\nbudgets: [a]", "budgets", "['a']"),
+        ("budget: a\nbudgets: {a: 3}", "budgets.a", "3"),
+        ("set: [a]", "set", "['a']"),
+    ],
+)
+def test_what_must_be_a_mapping(tmp_path: Path, line: str, key: str, seen: str) -> None:
+    path = written(tmp_path, TEXT + line + "\n")
+    assert error_of(path) == f"`{key}` must be a mapping of keys to values\n  where: {path}, key {key}\n  seen: {seen}"
+
+
+def test_a_stage_runs_with_its_own_seed_or_the_recipes(tmp_path: Path) -> None:
+    recipe = load(written(tmp_path), ["stages.select.seed=0"], seed=21)
+    assert (recipe.seed_of("select"), recipe.seed_of("train")) == (0, 21)
+
+
+@pytest.mark.parametrize("setting", ["seed=-1", f"seed={2**32}", "stages.train.seed=-1"])
+def test_a_seed_that_numpy_would_refuse_in_the_middle_of_a_run(tmp_path: Path, setting: str) -> None:
+    assert "Input should be " in error_of(written(tmp_path), setting)
+
+
+def test_no_such_file_and_a_file_that_is_no_recipe(tmp_path: Path) -> None:
+    assert error_of(tmp_path / "none.yaml") == (
+        "there is no such recipe\n"
+        f"  where: {tmp_path / 'none.yaml'}\n"
+        "  next step: `retkd ls` lists the recipes that come with retkd, `retkd cp quickstart my.yaml` copies one"
+    )
+    path = written(tmp_path, "- a\n- b\n")
+    assert error_of(path) == f"a recipe is a mapping with name, collection and stages\n  where: {path}\n  seen: list"
+    path = written(tmp_path, "name: tiny\nstages: {mine: [}\n")
+    assert error_of(path).startswith(f"the recipe is not YAML\n  where: {path}:2\n  seen: ")
+
+
+def test_an_empty_recipe_misses_what_it_needs(tmp_path: Path) -> None:
+    assert error_of(written(tmp_path, "{}")).count("is missing") == 3
+    path = written(tmp_path, "name: a\ncollection: {kind: beir, path: x}\nstages: {}\n")
+    assert "Dictionary should have at least 1 item" in error_of(path)
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    path.write_text(
+        "extends: recipe.yaml\nname: other\ncollection: {kind: beir, path: /else}\nset: {stages.train.steps: 4, runtime.threads: 2}\n"
+    )
+    recipe = load(path)
+    assert (recipe.name, str(recipe.collection.path)) == ("other", "/else")
+    assert (recipe.stages["train"].steps, recipe.runtime.threads) == (4, 2)
+    assert load(path, ["stages.train.steps=5"]).stages["train"].steps == 5
+    assert list(recipe.stages) == list(load(tmp_path / "recipe.yaml").stages)
+
+
+def test_recipes_that_extend_each_other(tmp_path: Path) -> None:
+    for name, base in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {base}.yaml\n")
+    assert error_of(tmp_path / "a.yaml").startswith("recipes extend each other in a circle\n")
+    (tmp_path / "c.yaml").write_text("extends: none.yaml\n")
+    assert error_of(tmp_path / "c.yaml").startswith(f"there is no such recipe\n  where: {tmp_path / 'none.yaml'}\n")
+
+
+def test_the_environment_fills_in_and_an_unset_name_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, **{"/data/own": "'${RETKD_TEST_DATA}/own'"})
+    monkeypatch.setenv("RETKD_TEST_DATA", "/somewhere")
+    assert str(load(path).collection.path) == "/somewhere/own"
+    monkeypatch.delenv("RETKD_TEST_DATA")
+    assert error_of(path) == (
+        "the recipe reads the environment variable RETKD_TEST_DATA, which is not set\n"
+        f"  where: {path}\n"
+        "  seen: ${RETKD_TEST_DATA}/own\n"
+        "  next step: export RETKD_TEST_DATA=..., or override the key with --set"
+    )
+
+
+def test_looks_at_dev_are_needed_by_what_goes_by_them(tmp_path: Path) -> None:
+    path = written(tmp_path, **{"steps: 30": "steps: 30\n    keep: best"})
+    told = error_of(path)
+    assert "  - `patience` and `keep: best` go by looks at dev: set `evaluate_every`\n" in told
+    assert f"where: {path}:{line_of('  train:')}, key stages.train\n" in told
+    assert load(path, ["stages.train.evaluate_every=5"]).stages["train"].keep == "best"
+
+
+def test_an_override_of_an_implied_stage(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    recipe = load(path, ["stages.control.learning_rate=0.5", "stages.bm25.miner.k1=1.2"])
+    assert recipe.stages["control"].learning_rate == 0.5
+    assert recipe.stages["train"].learning_rate != 0.5
+    assert recipe.stages["bm25"].miner.k1 == 1.2
+    assert error_of(path, "stages.contrl.steps=3").endswith("  next step: did you mean 'control'?")

@@ -1,0 +1,89 @@
+"""The vectors of a collection: encoded once, whole or not there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retkd import vectors
+from retkd.collections.base import Collection
+from retkd.encoder import Encoder
+from retkd.vectors import corpus_vectors
+from tests.conftest import MakeInputs, opened
+from tests.tiny import tiny_collection, tiny_encoder
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 documents in shards of 16."""
+    monkeypatch.setattr(vectors, "DOCUMENTS_PER_SHARD", 16)
+
+
+def encoded(inputs: MakeInputs, folder: Path, **changed: Any) -> vectors.CorpusVectors:
+    ready = inputs(models={"base": folder}, **changed)
+    return corpus_vectors(Encoder.load(folder), ready.models["base"], ready.collection, ready.store, ready.runtime)
+
+
+def test_the_vectors_of_every_document_in_the_collections_order(
+    inputs: MakeInputs, collection: Collection, encoder_folder: Path
+) -> None:
+    found = encoded(inputs, encoder_folder)
+    documents = list(collection.documents())
+    assert found.doc_ids == [d.doc_id for d in documents]
+    assert isinstance(found.vectors, np.memmap)
+    assert found.vectors.dtype == np.float32
+    expected = Encoder.load(encoder_folder).encode([d.full_text for d in documents], "document")
+    assert np.allclose(found.vectors, expected, atol=1e-6)
+    assert sorted(p.name for p in found.folder.rglob("*") if p.is_file()) == ["doc_ids.txt", "vectors.npy"]
+
+
+def test_they_are_encoded_once(inputs: MakeInputs, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = encoded(inputs, encoder_folder)
+    monkeypatch.setattr(Encoder, "encode", None)
+    again = encoded(inputs, encoder_folder, tokens_per_batch=64)
+    assert again.folder == first.folder
+
+
+def test_other_weights_and_another_collection_are_other_vectors(
+    inputs: MakeInputs, encoder_folder: Path, tmp_path: Path
+) -> None:
+    first = encoded(inputs, encoder_folder)
+    other = encoded(inputs, tiny_encoder(tmp_path / "other", seed=1))
+    elsewhere = opened(tiny_collection(tmp_path / "collection", seed=1), tmp_path / "cache")
+    another = encoded(inputs, encoder_folder, collection=elsewhere)
+    assert len({first.folder, other.folder, another.folder}) == 3
+
+
+class Stopped(Exception):
+    """What the fault below raises."""
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
+    inputs: MakeInputs, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    whole = encoded(inputs, encoder_folder, store=tmp_path / "undisturbed")
+    encode, sizes = Encoder.encode, []
+
+    def counted(self: Encoder, texts: Any, *args: Any) -> Any:
+        sizes.append(len(texts))
+        if len(sizes) == call:
+            raise Stopped
+        return encode(self, texts, *args)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    with pytest.raises(Stopped):
+        encoded(inputs, encoder_folder)
+    found = encoded(inputs, encoder_folder)
+    for name in vectors.FILES:
+        assert (found.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert sum(sizes) == 60 + 16
+
+
+def test_ids_with_line_breaks_and_letters_of_all_kinds_come_back(tmp_path: Path) -> None:
+    import json
+
+    ids = ["a b", 'quo"te', "zwei\nzeilen", "\u2028", "ü"]
+    (tmp_path / "ids").write_text("".join(json.dumps(i) + "\n" for i in ids))
+    assert vectors.read_doc_ids(tmp_path / "ids") == ids
