@@ -1,6 +1,6 @@
 """A training batch: each document once, ragged candidate lists under a mask."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ class Batch:
     """Queries, the documents they share, and who is whose candidate.
 
     ``documents`` are chunks of similar length; their rows, one after the other, are the ``doc`` axis. Where ``mask``
-    is False the other ``[query, cand]`` tensors hold no meaning. ``relevance`` is 0 where unjudged.
+    is False the other ``[query, cand]`` tensors hold no meaning. ``relevance`` is 0 where unjudged. ``in_batch_teachers``
+    holds only teachers that can score any pair.
     """
 
     query_ids: tuple[str, ...]
@@ -28,10 +29,11 @@ class Batch:
     relevance: Int[Tensor, "query cand"]
     positives: Bool[Tensor, "query doc"]
     teachers: dict[str, Float[Tensor, "query cand"]]
+    in_batch_teachers: dict[str, Float[Tensor, "query doc"]] = field(default_factory=dict)
 
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch on a device."""
-        return Batch(**{field.name: _moved(getattr(self, field.name), device) for field in fields(self)})
+        return Batch(**{each.name: _moved(getattr(self, each.name), device) for each in fields(self)})
 
     @property
     def positive(self) -> Bool[Tensor, "query cand"]:

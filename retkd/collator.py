@@ -1,13 +1,14 @@
 """Examples to a batch: every document tokenised once, sorted by length, padded chunk by chunk."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from retkd.batch import Batch, Example
 from retkd.batching import PASS_COST, pass_cost
+from retkd.dense_teacher import DenseTeacher
 from retkd.encoder import Encoder
 
 
@@ -16,6 +17,7 @@ class Collator:
     """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``."""
 
     encoder: Encoder
+    teachers: Mapping[str, DenseTeacher] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Batch]:
         """The batch of these examples."""
@@ -32,7 +34,9 @@ class Collator:
         )
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
-        return {"batch": lists(examples, doc_ids, queries, documents)}
+        batch = lists(examples, doc_ids, queries, documents)
+        in_batch = {name: teacher.scores(batch.query_ids, doc_ids) for name, teacher in self.teachers.items()}
+        return {"batch": replace(batch, in_batch_teachers=in_batch)}
 
 
 def lists(examples: Sequence[Example], doc_ids: tuple[str, ...], queries: dict, documents: tuple) -> Batch:  # type: ignore[type-arg]

@@ -2,17 +2,6 @@
 
 import gc
 import os
-
-for _name, _value in {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-}.items():
-    os.environ[_name] = _value
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +13,16 @@ from retkd.collections.beir import Beir
 from retkd.digests import FileDigests, digest_file
 from retkd.stage import Inputs, Model, Runtime
 from tests.tiny import tiny_collection, tiny_cross_encoder, tiny_encoder
+
+for _name, _value in {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}.items():
+    os.environ[_name] = _value
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A batch holds each document once, in chunks of like length; its scores are those of the texts alone."""
 
-from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from retkd.batch import Example
-from retkd.collator import Collator, chunks
+from retkd.collator import Collator
 from retkd.distillation import DistilledEncoder, labels
 from retkd.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
@@ -110,31 +109,6 @@ def test_chunks_are_padded_to_their_own_longest_text(encoder_folder: Path) -> No
     for chunk in batch.documents:
         assert (chunk["input_ids"] != 0).sum(dim=1).tolist() == chunk["attention_mask"].sum(dim=1).tolist()
         assert chunk["attention_mask"].sum(dim=1).max() == chunk["attention_mask"].shape[1]
-
-
-def cost(lengths: np.ndarray, parts: list[tuple[int, int]], per_pass: int) -> int:
-    """Padded tokens, and what each pass costs."""
-    return sum(int(lengths[start]) * (stop - start) + per_pass for start, stop in parts)
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("per_pass", [0, 20, 64, 10_000])
-def test_no_other_cut_costs_less(seed: int, per_pass: int) -> None:
-    """Against every way to cut ten texts into runs."""
-    lengths = -np.sort(-np.random.default_rng(seed).integers(1, 100, 10))
-    found = chunks(lengths, per_pass)
-    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
-    assert found[-1][1] == 10
-    every = []
-    for places in product([False, True], repeat=9):
-        edges = [0, *(place + 1 for place in range(9) if places[place]), 10]
-        every.append(cost(lengths, list(pairwise(edges)), per_pass))
-    assert cost(lengths, found, per_pass) == min(every)
-
-
-def test_texts_of_one_length_are_one_chunk_and_dear_passes_make_one_chunk_of_all() -> None:
-    assert chunks(np.full(100, 7)) == [(0, 100)]
-    assert chunks(np.arange(100, 0, -1), cost=10**6) == [(0, 100)]
 
 
 def test_moving_a_batch_keeps_everything(encoder_folder: Path) -> None:

@@ -106,7 +106,8 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     written(tmp_path)
     path = tmp_path / "other.yaml"
     path.write_text(
-        "extends: recipe.yaml\nname: other\ncollection: {kind: beir, path: /else}\nset: {stages.train.steps: 4, runtime.threads: 2}\n"
+        "extends: recipe.yaml\nname: other\ncollection: {kind: beir, path: /else}\n"
+        "set: {stages.train.steps: 4, runtime.threads: 2}\n"
     )
     recipe = load(path)
     assert (recipe.name, str(recipe.collection.path)) == ("other", "/else")

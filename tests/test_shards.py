@@ -44,9 +44,14 @@ def test_atomic_renames_what_was_written_and_leaves_nothing_beside(tmp_path: Pat
 def test_atomic_keeps_what_stood_there_when_the_block_raises(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("before")
-    with pytest.raises(RuntimeError, match="in the middle"), atomic(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("in the middle")
+
+    def write_half() -> None:
+        with atomic(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_half()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "before")]
 
 

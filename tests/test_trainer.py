@@ -20,28 +20,9 @@ from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.optimisation import Optimisation
 from tests.distilling import OBJECTIVE, examples, same, student, trained
+from tests.faults import StopError, stop_after
 
 CONSTANT = {"schedule": "constant_with_warmup", "warmup_steps": 0}
-
-
-class Stopped(Exception):
-    """What the fault below raises."""
-
-
-def stop_after(step: int, how: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the training end after ``step``, before anything is saved there."""
-    told = trainer._Steps.on_step_end
-
-    def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        told(self, args, state, control, **kwargs)
-        if state.global_step == step:
-            how()
-
-    monkeypatch.setattr(trainer._Steps, "on_step_end", on_step_end)
-
-
-def raise_stopped() -> None:
-    raise Stopped
 
 
 def distance(base: Path) -> Callable[[Encoder], float]:
@@ -120,8 +101,8 @@ def test_stopped_and_resumed_it_is_as_if_nothing_had_happened(
 ) -> None:
     """Before the first checkpoint, before one is written at the same step, between two, and at the last step."""
     with monkeypatch.context() as patch:
-        stop_after(step, raise_stopped, patch)
-        with pytest.raises(Stopped):
+        stop_after(step, patch)
+        with pytest.raises(StopError):
             trained(encoder_folder, tmp_path)
     torch.rand(7)
     trace, weights = trained(encoder_folder, tmp_path)
@@ -139,7 +120,7 @@ def test_killed_and_resumed_it_is_as_if_nothing_had_happened(
 
     undisturbed = run(tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        stop_after(6, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
+        stop_after(6, patch, how=lambda: os.kill(os.getpid(), signal.SIGKILL))
         process = multiprocessing.get_context("fork").Process(target=run, args=(tmp_path / "work",))
         process.start()
         process.join()
@@ -211,8 +192,8 @@ def test_early_stopping_survives_a_stop(
     """The count of looks without a gain and the best weights are not forgotten."""
     keep, trace, weights = stopping_early
     with monkeypatch.context() as patch:
-        stop_after(step, raise_stopped, patch)
-        with pytest.raises(Stopped):
+        stop_after(step, patch)
+        with pytest.raises(StopError):
             trained(encoder_folder, tmp_path, dev=peaked, keep=keep, **EARLY)
     trace_after, weights_after = trained(encoder_folder, tmp_path, dev=peaked, keep=keep, **EARLY)
     assert trace_after == trace

@@ -11,6 +11,7 @@ from retkd.collections.base import Collection
 from retkd.encoder import Encoder
 from retkd.vectors import corpus_vectors
 from tests.conftest import MakeInputs, opened
+from tests.faults import StopError
 from tests.tiny import tiny_collection, tiny_encoder
 
 
@@ -55,10 +56,6 @@ def test_other_weights_and_another_collection_are_other_vectors(
     assert len({first.folder, other.folder, another.folder}) == 3
 
 
-class Stopped(Exception):
-    """What the fault below raises."""
-
-
 @pytest.mark.parametrize("call", [1, 3])
 def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     inputs: MakeInputs, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
@@ -69,11 +66,11 @@ def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     def counted(self: Encoder, texts: Any, *args: Any) -> Any:
         sizes.append(len(texts))
         if len(sizes) == call:
-            raise Stopped
+            raise StopError
         return encode(self, texts, *args)
 
     monkeypatch.setattr(Encoder, "encode", counted)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         encoded(inputs, encoder_folder)
     found = encoded(inputs, encoder_folder)
     for name in vectors.FILES:

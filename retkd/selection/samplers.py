@@ -31,13 +31,14 @@ class TopK(Sampler):
 
 
 class Random(Sampler):
-    """Uniformly without replacement."""
+    """Uniformly without replacement, among the ``pool`` hardest if it is given."""
 
     kind: Literal["random"] = "random"
+    pool: int | None = Field(default=None, ge=1)
 
     def sample(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """A uniform subset."""
-        return np.sort(generator.permutation(count)[: self.num_negatives])
+        return np.sort(generator.permutation(min(count, self.pool or count))[: self.num_negatives])
 
 
 class Mixed(Sampler):

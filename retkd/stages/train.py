@@ -57,7 +57,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     trace = train(
         DistilledEncoder(encoder, config.objective),
         examples,
-        Collator(encoder),
+        Collator(encoder, _dense_teachers(config, inputs, where, out / "work")),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
@@ -76,6 +76,13 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         with atomic(out / name) as temporary:
             write(temporary)
     return _metrics(config, examples, trace, encoder)
+
+
+def _dense_teachers(config: Config, inputs: Inputs, where: str, work: Path) -> dict[str, Any]:
+    from retkd.dense_teacher import dense_teacher
+
+    refs = {term.model for term in config.objective if getattr(term, "model", None)} if config.steps else set()
+    return {ref: dense_teacher(ref, "train", inputs, where, work) for ref in sorted(refs)}
 
 
 def _check_objective(config: Config, rows: Any) -> None:

@@ -23,6 +23,7 @@ class Dense(Part):
     pooling: Literal["mean", "cls", "lasttoken", "max"] | None = None
     normalize: bool = True
     prompts: dict[Literal["query", "document"], str] | None = None
+    freeze_embeddings: bool = Field(default=False, description="word embeddings stay those of the base")
     dropout: float | None = Field(
         default=None, ge=0.0, lt=1.0, description="hidden and attention; default: as the base"
     )
@@ -41,6 +42,8 @@ class Dense(Part):
         if not isinstance(transformer, Transformer):
             raise _not_a_transformer(folder, transformer)
         keep_layers(transformer.auto_model, self.layers, where=f"{self.base}")
+        if self.freeze_embeddings:
+            transformer.auto_model.get_input_embeddings().requires_grad_(False)
         if self.dropout is not None:
             set_dropout(transformer.auto_model, self.dropout)
         pooling = next((m for m in base if isinstance(m, Pooling)), None)

@@ -15,6 +15,7 @@ from retkd.miners.base import Ranking
 from retkd.miners.bm25 import BM25
 from retkd.stages.mine import Config, query_rows, run
 from tests.conftest import MakeInputs, files, opened
+from tests.faults import StopError
 from tests.tables import beir
 
 CONFIG = Config(miner=BM25(depth=6), queries_per_shard=4)
@@ -93,10 +94,6 @@ def test_shards_cut_the_table_and_carry_the_key(inputs: MakeInputs, tmp_path: Pa
     assert candidates.read(tmp_path / "parts" / "train").equals(whole)
 
 
-class Stopped(Exception):
-    """What the fault below raises."""
-
-
 def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     inputs: MakeInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,11 +103,11 @@ def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     def counted(self: BM25, queries: Sequence[Any], *args: Any) -> Any:
         asked.append([query.query_id for query in queries])
         if len(asked) == 3:
-            raise Stopped
+            raise StopError
         return mine(self, queries, *args)
 
     monkeypatch.setattr(BM25, "mine", counted)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         run(CONFIG, inputs(), tmp_path / "out")
     assert len(files(tmp_path / "out")) == 2
     (tmp_path / "out" / "train" / ".part-00002-of-00005.parquet.tmp-1").write_bytes(b"half of a shard")

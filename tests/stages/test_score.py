@@ -14,6 +14,7 @@ from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
 from tests.conftest import MakeInputs, files
+from tests.faults import StopError
 from tests.tables import teacher_scores
 
 CE = CrossEncoderTeacher(model="ce", max_length=64, pairs_per_shard=40)
@@ -74,10 +75,6 @@ def test_twice_gives_the_same_bytes_and_another_length_gives_others(ready: Any, 
     assert 0.5 < metrics.truncation_rate["ce"] <= 1.0
 
 
-class Stopped(Exception):
-    """What the fault below raises."""
-
-
 def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,11 +84,11 @@ def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     def counted(self: PairScorer, pairs: Sequence[Any], *args: Any) -> Any:
         sizes.append(len(pairs))
         if len(sizes) == 4:
-            raise Stopped
+            raise StopError
         return score(self, pairs, *args)
 
     monkeypatch.setattr(PairScorer, "score_with_cuts", counted)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         run(CONFIG, ready(), tmp_path / "out")
     assert files(tmp_path / "out") == {}
     metrics = run(CONFIG, ready(), tmp_path / "out")

@@ -44,7 +44,7 @@ def test_the_training_table_is_selected_and_audited(ready: Any, scored: Path, tm
     assert metrics.rows_in - metrics.rows_out == sum(dropped.values())
     assert metrics.values["queries"] == len(expected["query_id"].unique())
     assert metrics.values["checks"] == {name: check["count"] for name, check in told["checks"].items()}
-    assert all(0 < count for count in dropped.values())
+    assert all(count > 0 for count in dropped.values())
 
 
 def test_the_other_splits_pass_as_they_are(ready: Any, scored: Path, tmp_path: Path) -> None:

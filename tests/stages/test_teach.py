@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd import candidates, trainer
+from retkd import candidates
 from retkd.cross_encoder import PairScorer
 from retkd.errors import DataError
 from retkd.selection.rules import select
 from retkd.selection.samplers import Random
 from retkd.stages.teach import Config, run
 from tests.conftest import MakeInputs, files
+from tests.faults import StopError, stop_after
 from tests.tables import rows_of, written
 
 CONFIG = Config(
@@ -75,23 +76,18 @@ def test_twice_gives_the_same_bytes_and_a_change_gives_others(ready: Any, tmp_pa
     assert len(weights) == 3
 
 
+@pytest.mark.parametrize("head", ["classifier", "segments"])
 def test_stopped_and_run_again_it_gives_the_same_bytes(
-    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
     """With the optimiser of the two rates, which is not the trainer's own."""
-    run(CONFIG, ready(), tmp_path / "undisturbed")
-    told = trainer._Steps.on_step_end
-
-    def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        told(self, args, state, control, **kwargs)
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-
+    config = changed(head=head)
+    run(config, ready(), tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Steps, "on_step_end", on_step_end)
-        with pytest.raises(KeyboardInterrupt):
-            run(CONFIG, ready(), tmp_path / "out")
-    run(CONFIG, ready(), tmp_path / "out")
+        stop_after(5, patch)
+        with pytest.raises(StopError):
+            run(config, ready(), tmp_path / "out")
+    run(config, ready(), tmp_path / "out")
     assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
 
 

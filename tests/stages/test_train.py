@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd import candidates, trainer
+from retkd import candidates
 from retkd.encoder import Encoder
 from retkd.errors import DataError, ScaleError
 from retkd.objectives.contrastive import InfoNCE
@@ -17,6 +17,7 @@ from retkd.objectives.margin_mse import MarginMSE
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from tests.conftest import MakeInputs, files
+from tests.faults import StopError, stop_after
 from tests.tables import rows_of, scored, written
 
 STUDENT = Dense(base="base", layers=[1])
@@ -91,16 +92,9 @@ def test_stopped_and_run_again_it_gives_the_same_bytes(
     ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(CONFIG, ready(), tmp_path / "undisturbed")
-    told = trainer._Steps.on_step_end
-
-    def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        told(self, args, state, control, **kwargs)
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Steps, "on_step_end", on_step_end)
-        with pytest.raises(KeyboardInterrupt):
+        stop_after(5, patch)
+        with pytest.raises(StopError):
             run(CONFIG, ready(), tmp_path / "out")
     assert files(tmp_path / "out") == {}
     run(CONFIG, ready(), tmp_path / "out")

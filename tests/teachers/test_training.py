@@ -62,13 +62,15 @@ def test_the_new_head_gives_one_score_and_follows_the_seed(encoder_folder: Path)
     assert not torch.equal(head(0), head(1))
 
 
-def test_frozen_layers_and_the_embeddings_stay_as_they_are(encoder_folder: Path) -> None:
-    model = new_cross_encoder(encoder_folder, "cpu", config(frozen_layers=1)).model
-    trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert trained
-    assert not any("embeddings" in name or "layer.0." in name for name in trained)
-    assert any("layer.1." in name for name in trained)
-    assert {"classifier.weight", "classifier.bias"} <= trained
+@pytest.mark.parametrize(("frozen_layers", "frozen"), [(None, ()), (0, ("word_",)), (1, ("word_", "layer.0."))])
+def test_frozen_layers_stay_as_they_are_with_the_word_embeddings(
+    encoder_folder: Path, frozen_layers: int | None, frozen: tuple[str, ...]
+) -> None:
+    model = new_cross_encoder(encoder_folder, "cpu", config(frozen_layers=frozen_layers)).model
+    parameters = dict(model.named_parameters())
+    assert all(any(part in name for name in parameters) for part in frozen)
+    for name, parameter in parameters.items():
+        assert parameter.requires_grad != any(part in name for part in frozen), name
 
 
 def test_the_head_can_have_a_rate_of_its_own(encoder_folder: Path) -> None:
@@ -80,5 +82,5 @@ def test_the_head_can_have_a_rate_of_its_own(encoder_folder: Path) -> None:
     named = {name: rates.get(id(p)) for name, p in model.model.named_parameters()}
     assert {rate for name, rate in named.items() if "classifier" in name or "pooler" in name} == {0.01}
     assert {rate for name, rate in named.items() if "layer.1." in name} == {0.001}
-    assert {rate for name, rate in named.items() if "layer.0." in name or "embeddings" in name} == {None}
+    assert {rate for name, rate in named.items() if "layer.0." in name or "word_embeddings" in name} == {None}
     assert optimizer(model, config()) is None

@@ -1,0 +1,50 @@
+"""An encoder as teacher of whole batches: its vectors of the corpus and of a split's queries, multiplied as needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from retkd.encoder import Encoder
+from retkd.shards import atomic
+from retkd.stage import Inputs
+from retkd.vectors import corpus_vectors
+
+
+@dataclass(frozen=True)
+class DenseTeacher:
+    """``documents`` is a memory map ``[document, dim]``, ``queries`` ``[query, dim]``; rows are found by id."""
+
+    documents: np.ndarray
+    queries: np.ndarray
+    document_row: dict[str, int]
+    query_row: dict[str, int]
+
+    def scores(self, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Float[Tensor, "query doc"]:
+        """Inner products of every query with every document."""
+        queries = self.queries[[self.query_row[query_id] for query_id in query_ids]]
+        documents = self.documents[[self.document_row[doc_id] for doc_id in doc_ids]]
+        return torch.from_numpy(queries @ documents.T)
+
+
+def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path) -> DenseTeacher:
+    """The teacher that a model of the recipe makes. Corpus vectors come from the store, query vectors lie in ``work``."""
+    model, runtime = inputs.models[ref], inputs.runtime
+    encoder = Encoder.load(model.path, device)
+    corpus = corpus_vectors(encoder, model, inputs.collection, inputs.store, runtime)
+    queries = inputs.collection.queries(split)
+    path = work / f"queries-{model.digest[:12]}.npy"
+    if not path.exists():
+        vectors = encoder.encode([query.text for query in queries], "query", runtime.tokens_per_batch)
+        with atomic(path) as temporary, temporary.open("wb") as out:
+            np.save(out, vectors)
+    return DenseTeacher(
+        documents=corpus.vectors,
+        queries=np.load(path),
+        document_row={doc_id: row for row, doc_id in enumerate(corpus.doc_ids)},
+        query_row={query.query_id: row for row, query in enumerate(queries)},
+    )
