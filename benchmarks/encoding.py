@@ -1,5 +1,6 @@
 """Corpus encoding: retkd's Encoder against ``SentenceTransformer.encode``."""
 
+from functools import partial
 from typing import Any
 
 from benchmarks.limit import Work
@@ -7,6 +8,7 @@ from benchmarks.measure import Contender, Subject, interleaved, timed
 from benchmarks.setting import Setting
 
 TOLERANCE = 1e-4
+BATCH_SIZES, DEFAULT_BATCH_SIZE = (8, 16, 32, 64), 32
 
 
 def measure(setting: Setting) -> dict[str, Any]:
@@ -18,14 +20,13 @@ def measure(setting: Setting) -> dict[str, Any]:
     peer = Encoder.load(setting.model).model
     contenders = [
         Contender("retkd Encoder.encode", timed(lambda: encoder.encode(texts, "document")), ours=True),
-        Contender(
-            "SentenceTransformer.encode, batch 32",
-            timed(lambda: peer.encode(texts, batch_size=32, show_progress_bar=False)),
-            as_called=True,
-        ),
-        Contender(
-            "SentenceTransformer.encode, batch 64",
-            timed(lambda: peer.encode(texts, batch_size=64, show_progress_bar=False)),
+        *(
+            Contender(
+                f"SentenceTransformer.encode, batch {size}",
+                timed(partial(peer.encode, texts, batch_size=size, show_progress_bar=False)),
+                as_called=size == DEFAULT_BATCH_SIZE,
+            )
+            for size in BATCH_SIZES
         ),
     ]
     lengths = [len(row) for row in encoder.tokenize(texts, "document")["input_ids"]]

@@ -31,8 +31,8 @@ class Work:
         """Read off the model. ``head``: whether the linear maps outside the layers are used, once a text."""
         holder, name = layer_list(transformer)
         layers = getattr(holder, name)
-        inside = set(_linear(layers))
-        outside = [module for module in _linear(transformer) if module not in inside]
+        inside = set(linear_maps(layers))
+        outside = [module for module in linear_maps(transformer) if module not in inside]
         dim = transformer.config.hidden_size
         return cls(
             per_token=2.0 * sum(module.weight.numel() for module in inside),
@@ -64,5 +64,6 @@ def matmul_gflop_per_second(size: int, times: int = 6) -> float:
     return times * 2 * size**3 / (time.perf_counter() - began) / 1e9
 
 
-def _linear(module: Any) -> list[nn.Linear]:
+def linear_maps(module: Any) -> list[nn.Linear]:
+    """Every linear map of a module, in its order."""
     return [each for each in module.modules() if isinstance(each, nn.Linear)]

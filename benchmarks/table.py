@@ -32,7 +32,8 @@ def show(results: dict[str, Any]) -> None:
 
 def _table(name: str, measurement: dict[str, Any]) -> Table:
     limit = measurement["matmul_gflop_per_second"]["median"]
-    title = f"{name}: {measurement['count']:,} {measurement['unit']}, {measurement['gflop']:,.0f} GFLOP"
+    count, unit = measurement["count"], measurement["unit"]
+    title = f"{name}: {count:,} {unit if count > 1 else unit.removesuffix('s')}, {measurement['gflop']:,.0f} GFLOP"
     table = Table(title=f"{title}; limit {limit:,.0f} GFLOP/s", title_justify="left", box=None, pad_edge=False)
     for position, column in enumerate(TITLES):
         table.add_column(column, justify="right" if position else "left", no_wrap=True)
@@ -42,7 +43,7 @@ def _table(name: str, measurement: dict[str, Any]) -> Table:
             contender,
             f"{seconds['median']:.2f}",
             f"{seconds['min']:.2f} - {seconds['max']:.2f}",
-            f"{row[measurement['unit'] + '_per_second']['median']:.2f}",
+            f"{row[f'{unit}_per_second']['median']:.2f}",
             f"{row['gflop_per_second']['median']:.1f}",
             f"{row['share_of_limit']['median']:.0%}",
             f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})",

@@ -43,22 +43,32 @@ class Encoder:
 
     def tokenize(self, texts: Sequence[str], side: Side) -> dict[str, list[list[int]]]:
         """Ragged token columns of the texts, prompt included, cut at the model's maximum length."""
+        return self._tokenized(texts, side)[0]
+
+    def _tokenized(self, texts: Sequence[str], side: Side) -> tuple[dict[str, list[list[int]]], np.ndarray]:
         prompt = self.prompt(side)
         encoded = self.model.tokenizer(
             [prompt + text for text in texts], truncation=True, max_length=self.model.max_seq_length, padding=False
         )
-        return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}
+        cut = np.array([bool(e.overflowing) for e in encoded.encodings or []], dtype=bool)
+        return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}, cut
 
     def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
         """Vectors ``[text, dim]`` in float32, in the order of ``texts``. Budget: by default, what suits the device."""
+        return self.encode_with_cuts(texts, side, tokens_per_batch)[0]
+
+    def encode_with_cuts(
+        self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None
+    ) -> tuple[np.ndarray, int]:
+        """As :meth:`encode`, and how many texts were cut at the maximum length (0 where the model cannot tell)."""
         import torch
 
         if not len(texts):
-            return np.zeros((0, self.dim), dtype=np.float32)
+            return np.zeros((0, self.dim), dtype=np.float32), 0
         if not self.reads_tokens:
             encode = self.model.encode_query if side == "query" else self.model.encode_document
-            return np.asarray(encode(list(texts), convert_to_numpy=True, show_progress_bar=False), dtype=np.float32)
-        columns = self.tokenize(texts, side)
+            return np.asarray(encode(list(texts), convert_to_numpy=True, show_progress_bar=False), dtype=np.float32), 0
+        columns, cut = self._tokenized(texts, side)
         lengths = [len(row) for row in columns["input_ids"]]
         budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
@@ -66,7 +76,7 @@ class Encoder:
             for batch in token_batches(lengths, budget):
                 rows = {name: [column[i] for i in batch] for name, column in columns.items()}
                 vectors[batch] = self.forward(rows, side).float().cpu().numpy()
-        return vectors
+        return vectors, int(cut.sum())
 
     def forward(self, columns: dict[str, list[list[int]]], side: Side) -> Any:
         """The ``[text, dim]`` tensor of already tokenised texts, on the model's device, with gradient if it is on."""

@@ -32,7 +32,9 @@ class Runtime(Part):
     executor: Literal["inline", "processes", "ray"] = "inline"
     workers: int = Field(default=1, ge=1, description="processes or Ray tasks at once")
     memory_mib: int = Field(default=512, ge=64, description="working memory for blocks of vectors and scores")
-    tokens_per_batch: int = Field(default=4096, ge=64, description="padded tokens in one forward pass without gradient")
+    tokens_per_batch: int | None = Field(
+        default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
+    )
 
 
 @dataclass(frozen=True)

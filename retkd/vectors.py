@@ -17,7 +17,6 @@ from retkd.encoder import Encoder
 from retkd.shards import atomic, ranges, shard_map, shard_name
 from retkd.stage import Model, Runtime
 
-DOCUMENTS_PER_SHARD = 4096
 FILES = ("vectors.npy", "doc_ids.txt")
 
 
@@ -38,6 +37,16 @@ class CorpusVectors:
         """Document ids in the order of the vectors."""
         return read_doc_ids(self.folder / "doc_ids.txt")
 
+    @property
+    def truncation_rate(self) -> float:
+        """Share of the documents that were cut at the encoder's maximum length."""
+        return float(json.loads((self.folder / "cut.json").read_text())["share"])
+
+
+def documents_per_shard(num_documents: int) -> int:
+    """A minute's work on a CPU for a small corpus, on a GPU for a large one: what a kill can cost."""
+    return 1024 if num_documents < 100_000 else 16_384
+
 
 def read_doc_ids(path: Path) -> list[str]:
     """One JSON string per line."""
@@ -49,10 +58,11 @@ def corpus_vectors(
     encoder: Encoder, model: Model, collection: Collection, store: Path, runtime: Runtime
 ) -> CorpusVectors:
     """The vectors of every document of ``collection`` by ``encoder``: read from the store, or encoded into it."""
-    address = sha256(f"{model.digest}|document|{collection.digest}|{DOCUMENTS_PER_SHARD}".encode()).hexdigest()
+    size = documents_per_shard(collection.num_documents)
+    address = sha256(f"{model.digest}|document|{collection.digest}|{size}".encode()).hexdigest()
     folder = store / "vectors" / address[:24]
     if not (folder / "vectors.npy").exists():
-        plan = ranges(collection.num_documents, DOCUMENTS_PER_SHARD)
+        plan = ranges(collection.num_documents, size)
         paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
         write = partial(_write_shard, encoder, collection, plan, runtime.tokens_per_batch)
         shard_map(write, paths, label=f"encode {collection.num_documents:,} documents (shards)")
@@ -61,12 +71,12 @@ def corpus_vectors(
 
 
 def _write_shard(
-    encoder: Encoder, collection: Collection, plan: list[tuple[int, int]], tokens_per_batch: int, index: int, path: Path
+    encoder: Encoder, collection: Collection, plan: list[tuple[int, int]], tokens_per_batch: int | None, index: int, path: Path
 ) -> None:
     documents = list(collection.documents(*plan[index]))
-    vectors = encoder.encode([d.full_text for d in documents], "document", tokens_per_batch)
+    vectors, cut = encoder.encode_with_cuts([d.full_text for d in documents], "document", tokens_per_batch)
     with path.open("wb") as out:
-        np.savez(out, vectors=vectors, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
+        np.savez(out, vectors=vectors, cut=cut, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
 
 
 def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:
@@ -74,6 +84,9 @@ def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:
         for path in paths:
             with np.load(path) as shard:
                 ids.writelines(json.dumps(doc_id) + "\n" for doc_id in json.loads(str(shard["doc_ids"])))
+    with atomic(folder / "cut.json") as temporary:
+        cut = sum(int(np.load(path)["cut"]) for path in paths)
+        temporary.write_text(json.dumps({"documents": num_rows, "cut": cut, "share": cut / max(num_rows, 1)}) + "\n")
     with atomic(folder / "vectors.npy") as temporary:
         joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(num_rows, dim))
         row = 0

@@ -16,7 +16,7 @@ Side = Literal["query", "document"]
 class Encodes(Protocol):
     """Anything that turns texts into vectors: the loaded model, or an export of it."""
 
-    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
         """Vectors ``[text, dim]`` in float32."""
         ...
 

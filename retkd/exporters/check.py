@@ -14,7 +14,9 @@ from retkd.shards import atomic
 class ParityCheck:
     """One model, one sample, several exports. ``found`` is what stands in ``parity.json``: kind -> comparison."""
 
-    def __init__(self, model: Encodes, sample: Sample, measure: Measure, tokens_per_batch: int, report: Path) -> None:
+    def __init__(
+        self, model: Encodes, sample: Sample, measure: Measure, tokens_per_batch: int | None, report: Path
+    ) -> None:
         self.model, self.sample, self.measure = model, sample, measure
         self.tokens_per_batch = tokens_per_batch
         self.report = report

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retkd.batching import token_batches
+from retkd.batching import FEWEST_TOKENS, token_batches
 from retkd.exporters.base import Side
 
 COLUMNS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
@@ -32,12 +32,12 @@ class OnnxEncoder:
         self.tokenizer.no_padding()
         self.inputs = [value["name"] for value in self.told["inputs"]]
 
-    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int = 4096) -> np.ndarray:
+    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
         """Vectors ``[text, dim]`` in float32, in the order of ``texts``."""
         encodings = self.tokenize(texts, side)
         lengths = [len(encoding.ids) for encoding in encodings]
         vectors = np.empty((len(texts), self.told["dim"]), dtype=np.float32)
-        for batch in token_batches(lengths, tokens_per_batch):
+        for batch in token_batches(lengths, tokens_per_batch or FEWEST_TOKENS):
             vectors[batch] = self.run([encodings[i] for i in batch], max(lengths[i] for i in batch))
         return vectors
 

@@ -28,7 +28,7 @@ class Vectors:
     documents: np.ndarray
 
 
-def vectors_of(encoder: Encodes, sample: Sample, tokens_per_batch: int) -> Vectors:
+def vectors_of(encoder: Encodes, sample: Sample, tokens_per_batch: int | None) -> Vectors:
     """The sample as one encoder sees it."""
     return Vectors(
         encoder.encode(list(sample.queries.values()), "query", tokens_per_batch),

@@ -9,7 +9,7 @@ from retkd.exporters.base import Encodes
 ONE_BY_ONE, AT_ONCE = 50, 200
 
 
-def query_speed(encoder: Encodes, queries: Sequence[str], tokens_per_batch: int) -> dict[str, float]:
+def query_speed(encoder: Encodes, queries: Sequence[str], tokens_per_batch: int | None) -> dict[str, float]:
     """Median milliseconds of a single query over 50, and queries a second over 200 in batches sorted by length."""
     texts = list(queries)
     encoder.encode(texts[:1], "query")

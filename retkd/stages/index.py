@@ -50,6 +50,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     built = time.perf_counter()
     write_description(out, _told(config, resolved, vectors.shape, model.digest))
     metrics = _measured(out, inputs, where)
+    metrics.truncation_rate["documents"] = corpus.truncation_rate
     metrics.timings |= {"encode_seconds": encoded - began, "build_seconds": built - encoded}
     return metrics
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections import defaultdict
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from retkd.collections.code_pairs import SPLITS, code_pairs, split_of
 from retkd.collections.first_sentence import num_plain_words, words
 from retkd.collections.near_duplicates import kept_first
 from retkd.collections.pycode import PyCode
-from retkd.collections.standard_library import library_files, module_name
+from retkd.collections.standard_library import library_files, library_root, module_name
 from tests.collections.conftest import written
 
 
@@ -139,3 +140,14 @@ def test_files_of_tests_and_packages_are_left_out(tmp_path):
     folder = written(tmp_path / "lib", dict.fromkeys(wanted + other, ""))
     assert library_files(folder) == wanted
     assert [module_name(path) for path in wanted] == ["a", "json", "json.decoder"]
+
+
+def test_a_share_of_the_modules_is_a_part_of_the_whole(tmp_path: Path) -> None:
+    tenth, fifth = PyCode(share=0.05), PyCode(share=0.1)
+    assert set(tenth._files(library_root())) < set(fifth._files(library_root())) < set(library_files(library_root()))
+    digests = {part.open(tmp_path).digest for part in (tenth, fifth, PyCode())}
+    assert len(digests) == 3
+    found = tenth.open(tmp_path)
+    modules = {module_name(path) for path in tenth._files(library_root())}
+    assert found.num_documents > 0
+    assert {document.doc_id.split(":")[0] for document in found.documents()} <= modules

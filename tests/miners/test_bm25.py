@@ -97,5 +97,5 @@ def test_a_corpus_without_terms_is_refused(inputs: MakeInputs, tmp_path: Path) -
 def test_best_rows_equals_a_full_stable_sort(seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 6, 50).astype(np.float32)
     everything = [row for row in np.argsort(-scores, kind="stable") if scores[row] > 0]
-    for depth in (1, 7, len(everything), 50, 80):
+    for depth in (1, 7, len(everything), len(everything) + 1, 50, 80):
         assert best_rows(scores, depth).tolist() == everything[:depth]

@@ -6,17 +6,20 @@ import pytest
 from retkd.collections.base import Collection
 from retkd.miners.dense import DenseMiner
 from tests.conftest import MakeInputs
+from tests.tiny import tiny_encoder
 
 
 def test_it_gives_the_nearest_documents_of_sentence_transformers(
-    inputs: MakeInputs, collection: Collection, encoder_folder: Path
+    inputs: MakeInputs, collection: Collection, tmp_path: Path
 ) -> None:
+    """Each side with its own prompt."""
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(encoder_folder), device="cpu")
+    folder = tiny_encoder(tmp_path / "encoder", prompts={"query": "baco lemi: ", "document": "fuga "})
+    model = SentenceTransformer(str(folder), device="cpu")
     documents, queries = list(collection.documents()), collection.queries("dev")
     scores = model.encode_query([q.text for q in queries]) @ model.encode_document([d.full_text for d in documents]).T
-    miner, ready = DenseMiner(model="base", depth=7), inputs(models={"base": encoder_folder})
+    miner, ready = DenseMiner(model="base", depth=7), inputs(models={"base": folder})
     found = miner.mine(queries, ready, miner.prepare(ready))
     assert len(found) == len(queries)
     for ranking, row in zip(found, scores, strict=True):

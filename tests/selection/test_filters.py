@@ -29,6 +29,18 @@ def test_what_is_kept_below_a_positive_of_0_8(rule: Filter, kept: list[bool]) ->
     assert rule.keeps(SCORES, SAME).tolist() == kept
 
 
+def test_a_score_at_the_very_limit_is_kept() -> None:
+    limit, positive = np.array([0.5]), np.array([0.75])
+    for rule in (
+        Absolute(teacher="ce", max_score=0.5),
+        Margin(teacher="ce", margin=0.25),
+        Percentage(teacher="ce", percentage=0.625),
+    ):
+        at = 0.625 * positive if isinstance(rule, Percentage) else limit
+        assert rule.keeps(at, positive).tolist() == [True]
+        assert rule.keeps(np.nextafter(at, 1), positive).tolist() == [False]
+
+
 @pytest.mark.parametrize("rule", [Margin(teacher="ce", margin=9.0), Percentage(teacher="ce", percentage=0.01)])
 def test_without_a_positive_nothing_is_dropped(rule: Filter) -> None:
     assert rule.keeps(SCORES, np.full(4, math.nan)).all()

@@ -36,9 +36,12 @@ def test_prompts_and_pooling_come_from_the_base_unless_the_recipe_says_else(tmp_
     same = Dense(base="base").build(base, "cpu")
     assert np.array_equal(vectors(same, "query"), vectors(Encoder.load(base), "query"))
     assert (same.prompt("query"), same.prompt("document")) == ("q: ", "d: ")
-    other = Dense(base="base", prompts={"query": "x "}, pooling="mean").build(base, "cpu")
+    other = Dense(base="base", prompts={"query": "x "}).build(base, "cpu")
     assert (other.prompt("query"), other.prompt("document")) == ("x ", "")
-    assert not np.allclose(vectors(other), vectors(same))
+    pooled = Dense(base="base", pooling="mean").build(base, "cpu")
+    mean = tiny_encoder(tmp_path / "mean", prompts={"query": "q: ", "document": "d: "}, pooling="mean")
+    assert np.array_equal(vectors(pooled), vectors(Encoder.load(mean)))
+    assert not np.allclose(vectors(pooled), vectors(same))
 
 
 def test_a_bare_transformers_folder_gets_mean_pooling(tmp_path: Path) -> None:
