@@ -21,9 +21,15 @@ def default_tokens_per_batch(device_type: str) -> int:
     return max(FEWEST_TOKENS, TOKENS_PER_THREAD * torch.get_num_threads())
 
 
-def pass_cost(device_type: str) -> int:
-    """What one more forward and backward pass costs, in tokens: kernel launches, one more sum into each gradient."""
-    return PASS_COST if device_type == "cpu" else PASS_COST_ON_AN_ACCELERATOR
+def pass_limits(device_type: str) -> tuple[int, int | None]:
+    """(cost, most): what one more forward and backward pass costs, in tokens; how many padded tokens it should hold.
+
+    The cost is kernel launches and one more sum into each gradient. On a CPU a pass is kept as small as one without
+    gradient: measured on 2 cores, a step of 128 texts of 64 tokens takes a tenth less in passes of 1,024 tokens.
+    """
+    if device_type == "cpu":
+        return PASS_COST, default_tokens_per_batch(device_type)
+    return PASS_COST_ON_AN_ACCELERATOR, None
 
 
 def token_batches(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from retkd.batch import Batch, Example
-from retkd.batching import PASS_COST, pass_cost
+from retkd.batching import PASS_COST, pass_limits
 from retkd.dense_teacher import DenseTeacher
 from retkd.encoder import Encoder
 
@@ -30,7 +30,7 @@ class Collator:
             self.encoder.features(
                 {name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, "document"
             )
-            for start, stop in chunks(lengths[order], pass_cost(self.encoder.model.device.type))
+            for start, stop in chunks(lengths[order], *pass_limits(self.encoder.model.device.type))
         )
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
@@ -60,17 +60,21 @@ def lists(examples: Sequence[Example], doc_ids: tuple[str, ...], queries: dict, 
     return Batch(ids, doc_ids, queries, documents, candidates, mask, relevance, positives, teachers)
 
 
-def chunks(lengths: np.ndarray, cost: int = PASS_COST) -> list[tuple[int, int]]:
+def chunks(lengths: np.ndarray, cost: int = PASS_COST, most_tokens: int | None = None) -> list[tuple[int, int]]:
     """(start, stop) of the runs in descending ``lengths`` whose padded tokens and passes cost least together.
 
-    Each run is one pass through the model, which costs ``cost`` tokens whatever its size.
+    Each run is one pass through the model, which costs ``cost`` tokens whatever its size. ``most_tokens`` bounds the
+    padded tokens of a run: on a CPU larger buffers are slower, not faster.
 
     >>> chunks(np.array([100] * 8 + [50] * 8 + [49] * 2))
     [(0, 8), (8, 18)]
     """
     least, begin = np.zeros(len(lengths) + 1), np.zeros(len(lengths) + 1, dtype=np.int64)
     for stop in range(1, len(lengths) + 1):
-        costs = least[:stop] + lengths[:stop] * (stop - np.arange(stop)) + cost
+        tokens = lengths[:stop] * (stop - np.arange(stop))
+        costs = least[:stop] + tokens + cost
+        if most_tokens is not None:
+            costs[:-1][tokens[:-1] > most_tokens] = np.inf
         begin[stop] = np.argmin(costs)
         least[stop] = costs[begin[stop]]
     found, stop = [], len(lengths)

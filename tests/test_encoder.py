@@ -60,6 +60,15 @@ def test_tokens_are_cut_at_the_models_length_prompt_included(tmp_path: Path) -> 
     assert columns["input_ids"][0][1:3] == columns["input_ids"][1][1:3]
 
 
+def test_texts_that_were_cut_are_counted(encoder_folder: Path) -> None:
+    """64 tokens are 62 words and the two special ones."""
+    encoder = Encoder.load(encoder_folder)
+    texts = [" ".join(WORDS[:62]), " ".join(WORDS[:63]), "gale", " ".join(WORDS[:200])]
+    found, cut = encoder.encode_with_cuts(texts, "document", 100)
+    assert cut == 2
+    assert np.array_equal(found, encoder.encode(texts, "document", 100))
+
+
 def test_forward_has_a_gradient_where_it_is_on(encoder_folder: Path) -> None:
     encoder = Encoder.load(encoder_folder)
     columns = encoder.tokenize(TEXTS[:1], "document")

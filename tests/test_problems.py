@@ -11,8 +11,12 @@ import pytest
 import yaml
 
 from retkd.errors import RecipeError
+from retkd.miners import MINERS
+from retkd.objectives import OBJECTIVES
 from retkd.problems import Lines
 from retkd.recipe import load
+from retkd.selection import FILTERS
+from retkd.teachers import TEACHERS
 from tests.recipes import TEXT, line_of, written
 
 
@@ -45,14 +49,14 @@ def test_an_unknown_key_at_the_top(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "kind", "key", "known", "step"),
     [
-        ("kind: kl", "klx", "stages.train.objective.0", "kl, margin_mse, infonce", "did you mean 'kl'?"),
-        ("kind: margin", "margn", "stages.select.filters.0", "absolute, margin, percentage", "did you mean 'margin'?"),
-        ("kind: bm25", "lucene", "stages.mine.miner", "bm25, dense, fused", "known: bm25, dense, fused"),
+        ("kind: kl", "klx", "stages.train.objective.0", ", ".join(OBJECTIVES), "did you mean 'kl'?"),
+        ("kind: margin", "margn", "stages.select.filters.0", ", ".join(FILTERS), "did you mean 'margin'?"),
+        ("kind: bm25", "lucene", "stages.mine.miner", ", ".join(MINERS), "known: " + ", ".join(sorted(MINERS))),
         (
             "kind: cross_encoder",
             "crossencoder",
             "stages.score.teachers.ce",
-            "cross_encoder, bi_encoder, ensemble",
+            ", ".join(TEACHERS),
             "did you mean 'cross_encoder'?",
         ),
     ],

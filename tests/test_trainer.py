@@ -291,9 +291,15 @@ def test_batches_follow_that_order(encoder_folder: Path, tmp_path: Path) -> None
     assert seen["one"] == seen["two"] == [tuple(rows[4 * b + i] for i in range(4)) for b in range(6)]
 
 
-def test_precision() -> None:
+def test_precision(encoder_folder: Path, tmp_path: Path) -> None:
+    """bf16 is what it says: near, not equal, and the weights stay in float32."""
     assert trainer.resolved_precision("auto", "cpu") == "fp32"
     assert trainer.resolved_precision("bf16", "cpu") == "bf16"
+    full, _ = trained(encoder_folder, tmp_path / "fp32", dropout=0.0, steps=1)
+    half, weights = trained(encoder_folder, tmp_path / "bf16", dropout=0.0, steps=1, precision="bf16")
+    assert half[0]["loss"] == pytest.approx(full[0]["loss"], rel=0.05)
+    assert half[0]["loss"] != full[0]["loss"]
+    assert {weight.dtype for weight in weights.values() if weight.is_floating_point()} == {torch.float32}
 
 
 def test_the_trace_is_one_json_row_per_line_without_clock_times(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from tests.conftest import MakeInputs, opened
 from tests.faults import StopError
 from tests.tiny import tiny_collection, tiny_encoder
 
+vectors_documents_per_shard = vectors.documents_per_shard
+
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 documents in shards of 16."""
-    monkeypatch.setattr(vectors, "DOCUMENTS_PER_SHARD", 16)
+    monkeypatch.setattr(vectors, "documents_per_shard", lambda num_documents: 16)
 
 
 def encoded(inputs: MakeInputs, folder: Path, **changed: Any) -> vectors.CorpusVectors:
@@ -36,12 +38,33 @@ def test_the_vectors_of_every_document_in_the_collections_order(
     assert found.vectors.dtype == np.float32
     expected = Encoder.load(encoder_folder).encode([d.full_text for d in documents], "document")
     assert np.allclose(found.vectors, expected, atol=1e-6)
-    assert sorted(p.name for p in found.folder.rglob("*") if p.is_file()) == ["doc_ids.txt", "vectors.npy"]
+    assert sorted(p.name for p in found.folder.rglob("*") if p.is_file()) == [
+        "cut.json",
+        "doc_ids.txt",
+        "vectors.npy",
+    ]
+    assert found.truncation_rate == 0.0
+
+
+def test_documents_that_were_cut_are_counted(inputs: MakeInputs, collection: Collection, tmp_path: Path) -> None:
+    """At 16 tokens, over all shards, some of them are."""
+    folder = tiny_encoder(tmp_path / "short", max_length=16)
+    lengths = [
+        len(row)
+        for row in Encoder.load(folder).model.tokenizer([d.full_text for d in collection.documents()])["input_ids"]
+    ]
+    share = np.mean([length > 16 for length in lengths])
+    assert 0 < share < 1
+    assert encoded(inputs, folder).truncation_rate == pytest.approx(share)
+
+
+def test_shards_are_bigger_for_a_bigger_collection() -> None:
+    assert vectors_documents_per_shard(99_999) < vectors_documents_per_shard(100_000)
 
 
 def test_they_are_encoded_once(inputs: MakeInputs, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = encoded(inputs, encoder_folder)
-    monkeypatch.setattr(Encoder, "encode", None)
+    monkeypatch.setattr(Encoder, "encode_with_cuts", None)
     again = encoded(inputs, encoder_folder, tokens_per_batch=64)
     assert again.folder == first.folder
 
@@ -61,7 +84,7 @@ def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
     inputs: MakeInputs, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
     whole = encoded(inputs, encoder_folder, store=tmp_path / "undisturbed")
-    encode, sizes = Encoder.encode, []
+    encode, sizes = Encoder.encode_with_cuts, []
 
     def counted(self: Encoder, texts: Any, *args: Any) -> Any:
         sizes.append(len(texts))
@@ -69,11 +92,11 @@ def test_stopped_between_shards_it_goes_on_to_the_same_bytes(
             raise StopError
         return encode(self, texts, *args)
 
-    monkeypatch.setattr(Encoder, "encode", counted)
+    monkeypatch.setattr(Encoder, "encode_with_cuts", counted)
     with pytest.raises(StopError):
         encoded(inputs, encoder_folder)
     found = encoded(inputs, encoder_folder)
-    for name in vectors.FILES:
+    for name in (*vectors.FILES, "cut.json"):
         assert (found.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     assert sum(sizes) == 60 + 16
 

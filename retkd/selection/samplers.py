@@ -36,6 +36,12 @@ class Random(Sampler):
     kind: Literal["random"] = "random"
     pool: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Random":
+        if self.pool is not None and self.pool < self.num_negatives:
+            raise ValueError(f"pool {self.pool} is less than num_negatives {self.num_negatives}")
+        return self
+
     def sample(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """A uniform subset."""
         return np.sort(generator.permutation(min(count, self.pool or count))[: self.num_negatives])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from retkd.batch import Example, Features
-from retkd.batching import pad_values, padded, pass_cost
+from retkd.batching import pad_values, padded, pass_limits
 from retkd.collator import chunks
 from retkd.cross_encoder import PairScorer, raw_scores
 from retkd.layers import layer_list
@@ -51,7 +51,7 @@ class PairCollator:
         values = pad_values(self.scorer.tokenizer)
         pairs = tuple(
             padded({name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, values)
-            for start, stop in chunks(lengths[order], pass_cost(self.scorer.model.device.type))
+            for start, stop in chunks(lengths[order], *pass_limits(self.scorer.model.device.type))
         )
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))

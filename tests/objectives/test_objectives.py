@@ -16,6 +16,7 @@ from retkd.losses.pairwise import margin_mse
 from retkd.objectives import OBJECTIVES
 from retkd.objectives.base import Objective
 from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.students.scoring import own_scores
@@ -122,6 +123,26 @@ def test_infonce_without_the_batch_sees_own_candidates_alone() -> None:
     assert (found[1, [0, 2, 4]] == 0).all()
 
 
+def test_in_batch_kl_sees_every_document_of_the_batch() -> None:
+    """The gradient of query a by hand: (softmax(s / 0.5) - softmax(t / 2)) / 0.5, over the two queries."""
+    scored_batch = made()
+    teacher = torch.tensor([[3.0, 1.0, 0.0, 2.0, -1.0], [0.0, 1.0, 2.0, 4.0, 0.5]])
+    batch = Batch(**{**vars(scored_batch.batch), "in_batch_teachers": {"base": teacher}})
+    term = InBatchKL(model="base", student_temperature=0.5, teacher_temperature=2.0)
+    loss = term.loss(ScoredBatch(batch, scored_batch.own, scored_batch.in_batch))
+    (found,) = torch.autograd.grad(loss, scored_batch.in_batch)
+    expected = (torch.softmax(scored_batch.in_batch / 0.5, 1) - torch.softmax(teacher / 2, 1)) / 0.5 / 2
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert (found != 0).all()
+
+
+def test_in_batch_kl_of_the_teachers_own_scores_is_zero() -> None:
+    scored_batch = made()
+    batch = Batch(**{**vars(scored_batch.batch), "in_batch_teachers": {"base": scored_batch.in_batch.detach() + 3.0}})
+    loss = InBatchKL(model="base").loss(ScoredBatch(batch, scored_batch.own, scored_batch.in_batch))
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+
+
 @pytest.mark.parametrize("scale", ["probability", "rank"])
 @pytest.mark.parametrize("term", TEACHER_TERMS, ids=lambda term: term.kind)
 def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: Any, scale: Any) -> None:
@@ -141,13 +162,13 @@ def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: A
 @pytest.mark.parametrize("kind", sorted(OBJECTIVES))
 @pytest.mark.parametrize("weight", [0.0, -1.0])
 def test_a_weight_is_positive(kind: str, weight: float) -> None:
-    fields = {"teacher": "ce"} if "teacher" in OBJECTIVES[kind].model_fields else {}
+    fields = {name: "ce" for name in ("teacher", "model") if name in OBJECTIVES[kind].model_fields}
     with pytest.raises(ValidationError, match="greater than 0"):
         OBJECTIVES[kind](weight=weight, **fields)
 
 
 def test_which_terms_need_two_candidates_and_which_need_labels() -> None:
-    terms = [*TEACHER_TERMS, InfoNCE(), InfoNCE(in_batch=False)]
-    assert [term.needs_lists for term in terms] == [True, True, False, True]
-    assert [term.NEEDS_POSITIVES for term in terms] == [False, True, True, True]
-    assert [term.teacher_name for term in terms] == ["ce", "ce", None, None]
+    terms = [*TEACHER_TERMS, InfoNCE(), InfoNCE(in_batch=False), InBatchKL(model="base")]
+    assert [term.needs_lists for term in terms] == [True, True, False, True, False]
+    assert [term.NEEDS_POSITIVES for term in terms] == [False, True, True, True, False]
+    assert [term.teacher_name for term in terms] == ["ce", "ce", None, None, None]

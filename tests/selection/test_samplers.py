@@ -4,7 +4,12 @@ from pydantic import ValidationError
 
 from retkd.selection.samplers import Mixed, Random, Sampler, TopK, generator_for
 
-SAMPLERS: list[Sampler] = [TopK(num_negatives=4), Random(num_negatives=4), Mixed(num_negatives=4, num_top=2)]
+SAMPLERS: list[Sampler] = [
+    TopK(num_negatives=4),
+    Random(num_negatives=4),
+    Random(num_negatives=4, pool=6),
+    Mixed(num_negatives=4, num_top=2),
+]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.kind)
@@ -35,6 +40,19 @@ def test_random_is_uniform() -> None:
     for query in range(2000):
         counts[Random(num_negatives=3).sample(10, generator_for(7, str(query)))] += 1
     assert np.abs(counts - 600).max() < 4 * np.sqrt(2000 * 0.3 * 0.7)
+
+
+def test_random_from_a_pool_takes_every_position_of_it_and_none_beyond() -> None:
+    sampler = Random(num_negatives=3, pool=8)
+    drawn = [sampler.sample(100, generator_for(0, str(query))).tolist() for query in range(100)]
+    assert {position for draw in drawn for position in draw} == set(range(8))
+    assert all(len(draw) == 3 for draw in drawn)
+    assert sampler.sample(2, generator_for(0, "q")).tolist() == [0, 1]
+
+
+def test_a_pool_smaller_than_the_negatives_is_refused() -> None:
+    with pytest.raises(ValidationError, match="pool 3 is less than num_negatives 4"):
+        Random(num_negatives=4, pool=3)
 
 
 def test_a_draw_depends_on_the_seed_and_the_query_and_nothing_else() -> None:

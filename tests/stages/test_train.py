@@ -12,6 +12,7 @@ from retkd import candidates
 from retkd.encoder import Encoder
 from retkd.errors import DataError, ScaleError
 from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.stages.train import Config, run
@@ -114,6 +115,35 @@ def test_the_student_learns_its_teachers_lists(ready: Any, tmp_path: Path) -> No
     run(changed(**told), ready(), tmp_path / "out")
     losses = [json.loads(line)["kl"] for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     assert np.mean(losses[-6:]) < 0.67 * np.mean(losses[:6])
+
+
+def test_a_teacher_of_whole_batches_is_learned_too(ready: Any, tmp_path: Path) -> None:
+    """From the student's own base: the loss falls, twice gives the same bytes, and its temperature matters."""
+    student = Dense(base="base", layers=[1], dropout=0.0)
+    told: dict[str, Any] = {"student": student, "steps": 30, "learning_rate": 5e-3, "save_every": 100, **without_dev()}
+    config = changed(objective=[InBatchKL(model="base")], **told)
+    run(config, ready(), tmp_path / "first")
+    losses = [json.loads(line)["in_batch_kl"] for line in (tmp_path / "first" / "trace.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-6:]) < 0.67 * np.mean(losses[:6])
+    run(config, ready(), tmp_path / "second")
+    assert files(tmp_path / "second") == files(tmp_path / "first")
+    softer = changed(objective=[InBatchKL(model="base", teacher_temperature=0.1)], **{**told, "steps": 2})
+    run(softer, ready(), tmp_path / "other")
+    first_loss = json.loads((tmp_path / "other" / "trace.jsonl").read_text().splitlines()[0])["loss"]
+    assert first_loss != losses[0]
+
+
+def test_frozen_word_embeddings_stay_those_of_the_base(ready: Any, tmp_path: Path, encoder_folder: Path) -> None:
+    base = table_of(Encoder.load(encoder_folder))
+    for frozen in (False, True):
+        student = Dense(base="base", layers=[1], freeze_embeddings=frozen)
+        run(changed(student=student, steps=2, **without_dev()), ready(), tmp_path / str(frozen))
+        assert np.array_equal(table_of(Encoder.load(tmp_path / str(frozen) / "model")), base) == frozen
+
+
+def table_of(encoder: Encoder) -> np.ndarray:
+    weights: np.ndarray = encoder.model[0].auto_model.get_input_embeddings().weight.detach().numpy()
+    return weights
 
 
 def test_no_steps_publish_the_student_as_initialised(ready: Any, tmp_path: Path, encoder_folder: Path) -> None:
