@@ -17,7 +17,9 @@ $(VENV)/dev: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt torch -e '.[dev]'
 	touch $@
 
-quickstart: $(VENV)/quickstart
+quickstart:
+	@echo "installing (about 2 minutes, 1.7 GB), then the run: about 20 minutes on 2 cores, a few on a laptop"
+	@$(MAKE) --no-print-directory $(VENV)/quickstart
 	$(BIN)/retkd run pipelines/quickstart.yaml
 
 check: lint types test

@@ -74,3 +74,18 @@ def pad_values(tokenizer: Any) -> dict[str, int]:
         "attention_mask": 0,
         "token_type_ids": tokenizer.pad_token_type_id,
     }
+
+
+def settle(tokenizer: Any, max_length: int | None) -> None:
+    """Leave a fast tokeniser cutting at ``max_length`` and not padding.
+
+    Each call leaves its own cut and padding in it, and ``save_pretrained`` writes them: so a folder would tell what was
+    tokenised last, and a resumed training, which tokenises less, would save other bytes.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_padding()
+        if max_length is None:
+            backend.no_truncation()
+        else:
+            backend.enable_truncation(max_length)

@@ -19,8 +19,11 @@ class Encoder:
         self.model = model
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> "Encoder":
-        """Load a sentence-transformers folder. Raises :class:`ModelError` when it is none."""
+    def load(cls, path: Path, device: str = "cpu", max_length: int | None = None) -> "Encoder":
+        """Load a sentence-transformers folder; ``max_length`` tokens cut it shorter than it was made for.
+
+        Raises :class:`ModelError` when the folder is none.
+        """
         from sentence_transformers import SentenceTransformer
 
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
@@ -30,7 +33,10 @@ class Encoder:
                 allowed="a folder with modules.json (sentence-transformers) or config.json (transformers)",
                 next_step="name the folder that save_pretrained wrote",
             )
-        return cls(SentenceTransformer(str(path), device=device).eval())
+        model = SentenceTransformer(str(path), device=device).eval()
+        if max_length is not None:
+            model.max_seq_length = min(max_length, model.max_seq_length or max_length)
+        return cls(model)
 
     @property
     def dim(self) -> int:

@@ -15,6 +15,7 @@ from retkd.expansion import expanded
 from retkd.overrides import Setting, applied, parsed
 from retkd.parts import Part
 from retkd.problems import Lines, problems_of
+from retkd.recipes import located
 from retkd.references import reference_problems
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
@@ -109,11 +110,17 @@ def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any
     raw.pop("set", None)
     extended = raw.pop("extends", None)
     if extended is not None:
-        base = (path.parent / str(extended)).resolve()
+        base = _extended(path, str(extended))
         if base in below:
             raise RecipeError("recipes extend each other in a circle", where=path, seen=" -> ".join(map(str, below)))
         raw = {**_whole(base, _text(base), (*below, path.resolve())), **raw}
     return applied(raw, changes)
+
+
+def _extended(path: Path, name: str) -> Path:
+    """The file beside the recipe, or the recipe that comes with retkd under that name (for a copy made elsewhere)."""
+    beside = (path.parent / name).resolve()
+    return beside if beside.is_file() else located(Path(Path(name).name)).resolve()
 
 
 def _with_environment(value: Any, path: Path) -> Any:

@@ -1,6 +1,6 @@
 """Vectors of a whole collection, encoded once: shards that survive a kill, then one memory-mapped file.
 
-The store is addressed by (encoder weights digest, document side, collection digest), so the dense miner, the index and
+The store is addressed by (encoder weights digest, maximum length, document side, collection digest), so the dense miner, the index and
 an embedding teacher share one encoding of the corpus.
 """
 
@@ -59,7 +59,8 @@ def corpus_vectors(
 ) -> CorpusVectors:
     """The vectors of every document of ``collection`` by ``encoder``: read from the store, or encoded into it."""
     size = documents_per_shard(collection.num_documents)
-    address = sha256(f"{model.digest}|document|{collection.digest}|{size}".encode()).hexdigest()
+    made_of = f"{model.digest}|{encoder.model.max_seq_length} tokens|document|{collection.digest}|{size}"
+    address = sha256(made_of.encode()).hexdigest()
     folder = store / "vectors" / address[:24]
     if not (folder / "vectors.npy").exists():
         plan = ranges(collection.num_documents, size)

@@ -1,8 +1,11 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from retkd.batching import pad_values, padded, token_batches
+from retkd.batching import pad_values, padded, settle, token_batches
 from tests.tiny import tiny_tokenizer
 
 
@@ -47,3 +50,19 @@ def test_it_pads_as_the_tokeniser_itself_does() -> None:
     found = padded({name: ragged[name] for name in ragged}, pad_values(tokenizer))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_a_settled_tokeniser_is_saved_alike_whatever_it_did(tmp_path: Path) -> None:
+    def saved(name: str, cut_at: int | None, **call: Any) -> str:
+        tokenizer = tiny_tokenizer()
+        if call:
+            tokenizer("baco difun gale", **call)
+        settle(tokenizer, cut_at)
+        tokenizer.save_pretrained(tmp_path / name)
+        return (tmp_path / name / "tokenizer.json").read_text()
+
+    fresh = saved("fresh", 20)
+    assert saved("cut", 20, truncation=True, max_length=3) == fresh
+    assert saved("padded", 20, padding="max_length", max_length=9) == fresh
+    assert saved("longer", 21) != fresh
+    assert saved("whole", None, truncation=True, max_length=3) == saved("untouched", None)

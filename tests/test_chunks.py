@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from retkd import collator
-from retkd.batching import default_tokens_per_batch, pass_cost
+from retkd.batching import default_tokens_per_batch, pass_limits
 from retkd.collator import Collator, chunks
 from retkd.distillation import DistilledEncoder, looked_up
 from retkd.objectives.kl import KL
@@ -35,8 +35,19 @@ def test_one_text_is_one_chunk() -> None:
     assert chunks(np.array([7])) == [(0, 1)]
 
 
+def test_no_chunk_holds_more_than_it_should() -> None:
+    """The bound holds, every text is in one chunk, and a text that is longer than the bound has a chunk of its own."""
+    lengths = np.sort(np.random.default_rng(3).integers(3, 60, size=50))[::-1].copy()
+    found = chunks(lengths, cost=64, most_tokens=40)
+    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
+    assert found[-1][1] == 50
+    assert all(lengths[start] * (stop - start) <= 40 or stop - start == 1 for start, stop in found)
+    assert len(found) > len(chunks(lengths, cost=64))
+
+
 def test_an_accelerator_is_given_more_at_once() -> None:
-    assert pass_cost("cpu") < pass_cost("cuda")
+    assert pass_limits("cpu")[0] < pass_limits("cuda")[0]
+    assert pass_limits("cuda")[1] is None
     assert 1024 <= default_tokens_per_batch("cpu") < default_tokens_per_batch("cuda")
 
 
@@ -45,7 +56,7 @@ def test_one_look_up_gives_the_same_loss_and_gradient(encoder_folder: Path, monk
     encoder = student(encoder_folder)
     encoder.model.eval()
     model = DistilledEncoder(encoder, [KL(teacher="ce")])
-    monkeypatch.setattr(collator, "pass_cost", lambda _: 2)
+    monkeypatch.setattr(collator, "pass_limits", lambda _: (2, None))
     batch = Collator(encoder)(examples()[:4])["batch"]
     assert len(batch.documents) >= 2
     table = model.word_embeddings

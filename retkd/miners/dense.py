@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import Field
+
 from retkd.collections.base import Query
 from retkd.miners.base import Miner, Ranking
 from retkd.parts import Encoder as EncoderField
@@ -14,6 +16,7 @@ class DenseMiner(Miner):
 
     kind: Literal["dense"] = "dense"
     model: EncoderField
+    max_length: int | None = Field(default=None, ge=4, description="tokens; shorter than the model's own to save time")
 
     def prepare(self, inputs: Inputs) -> object:
         """(encoder, memory-mapped corpus vectors, document ids)."""
@@ -22,7 +25,8 @@ class DenseMiner(Miner):
         from retkd.vectors import corpus_vectors
 
         model = inputs.models[self.model]
-        encoder = Encoder.load(model.path, device(inputs.runtime.device, inputs.runtime.threads))
+        where = device(inputs.runtime.device, inputs.runtime.threads)
+        encoder = Encoder.load(model.path, where, self.max_length)
         corpus = corpus_vectors(encoder, model, inputs.collection, inputs.store, inputs.runtime)
         return encoder, corpus.vectors, corpus.doc_ids
 

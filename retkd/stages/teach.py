@@ -50,6 +50,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
+    from retkd.batching import settle
     from retkd.examples import CandidateLists
     from retkd.resources import device
     from retkd.selection.rules import select
@@ -89,6 +90,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     )
     scorer.model.eval()
     scorer.model.save_pretrained(str(out / "model"))
+    settle(scorer.tokenizer, scorer.max_length)
     scorer.tokenizer.save_pretrained(str(out / "model"))
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)

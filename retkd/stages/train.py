@@ -123,6 +123,9 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
 
 def save_model(model: Any, folder: Path) -> None:
     """Save a sentence-transformers model without its generated model card."""
+    from retkd.batching import settle
+
+    settle(model.tokenizer, model.max_seq_length)
     model.save_pretrained(str(folder), create_model_card=False)
     (folder / "README.md").unlink(missing_ok=True)
 

@@ -1,0 +1,207 @@
+"""The commands as a person types them, on the tiny recipe."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retkd import cli
+from tests.tiny_recipe import tiny_recipe
+
+Retkd = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny recipe."""
+    return tiny_recipe(tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture
+def retkd(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Retkd:
+    """Call the command line: (exit code, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["retkd", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def workspace(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the tiny recipe has run."""
+    from retkd import runner
+    from retkd.recipe import load
+    from retkd.workspace import Workspace
+
+    folder = tmp_path_factory.mktemp("workspace")
+    assert runner.run(load(recipe), Workspace(folder))["complete"]
+    return folder
+
+
+def test_a_run_leaves_summary_report_exports_and_what_to_ask(workspace: Path) -> None:
+    told = json.loads((workspace / "tiny" / "summary.json").read_text())
+    assert set(told["splits"]["test"]) == {"bm25", "zero_shot", "control", "teacher", "student"}
+    assert set(told["splits"]["test"]["student"]["nDCG@10"]) >= {"mean", "low", "high", "p_value"}
+    assert set(told["gap"]) >= {"measure", "control", "student", "teacher", "closed", "p_value"}
+    assert told["stages"]["train"]["wall_seconds"] > 0
+    assert told["stages"]["train"]["peak_memory_mib"] > 50
+    exported = Path(told["exports"]["export"])
+    assert (exported / "onnx" / "model.onnx").is_file()
+    assert (exported / "sentence_transformers" / "README.md").read_text().startswith("---")
+    assert "<table" in (workspace / "tiny" / "report.html").read_text()
+
+
+def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: Path, workspace: Path) -> None:
+    code, out, err = retkd("run", recipe, "--workspace", workspace)
+    assert code == 0
+    assert "distilled student" in out
+    assert "contrastive control" in out
+    assert "train: skip" in err
+    assert ": run" not in err
+
+
+def test_status_names_the_field_that_changed(retkd: Retkd, recipe: Path, workspace: Path) -> None:
+    code, out, _ = retkd(
+        "status", recipe, "--workspace", workspace, "--set", "stages.train.objective.0.student_temperature=0.1"
+    )
+    rows = {line.split()[0]: line.split()[2] for line in out.splitlines()[1:] if line and not line.startswith(" ")}
+    assert code == 0
+    assert "params.objective[0].student_temperature 0.05 -> 0.1" in out
+    assert {rows[name] for name in ("train", "index", "evaluate", "export", "report")} == {"run"}
+    before = ("mine", "teach", "score", "select", "bm25", "zero_shot", "zero_shot_index", "control", "control_index")
+    assert {rows[name] for name in before} == {"skip"}
+
+
+def test_dry_run_runs_nothing(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    code, out, _ = retkd("run", recipe, "--workspace", tmp_path, "--dry-run")
+    assert code == 0
+    assert "never ran" in out
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_an_alias_runs_its_kind_alone_and_needs_what_it_reads(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    code, _, err = retkd("score", recipe, "--workspace", tmp_path)
+    assert code == 1
+    assert "the stage 'score' cannot run: a stage that it reads does not stand" in err
+    assert "retkd run RECIPE --until score" in err
+    code, _, err = retkd("mine", recipe, "--workspace", tmp_path)
+    assert code == 0
+    assert {path.name.split("-")[0] for path in (tmp_path / "artifacts").glob("*-*")} == {"mine"}
+
+
+def test_until_stops_there(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    code, _, _ = retkd("run", recipe, "--workspace", tmp_path, "--until", "select", "--set", "stages.teach.steps=2")
+    assert code == 0
+    assert not json.loads((tmp_path / "tiny" / "summary.json").read_text())["complete"]
+    assert not list((tmp_path / "artifacts").glob("train-*"))
+
+
+@pytest.mark.parametrize(
+    ("expected", "code", "outcome"),
+    [
+        ("{measure: nDCG@10, value: 0.0, tolerance: 1.0}", 0, "within tolerance"),
+        ("{measure: nDCG@10, value: 2.0, tolerance: 0.5}", 3, "fail"),
+        ("{measure: P@3, value: 0.5, tolerance: 1.0}", 3, "fail"),
+        ("{system: student2, value: 0.5, tolerance: 1.0}", 3, "fail"),
+    ],
+)
+def test_expected_numbers(retkd: Retkd, recipe: Path, workspace: Path, expected: str, code: int, outcome: str) -> None:
+    """Within tolerance, missed, and two that are missing, which is a fail."""
+    found, out, _ = retkd("run", recipe, "--workspace", workspace, "--set", f"expected=[{expected}]")
+    assert found == code
+    assert outcome in out
+
+
+def test_verify_finds_a_flipped_byte(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    assert retkd("mine", recipe, "--workspace", tmp_path)[0] == 0
+    assert retkd("verify", "--workspace", tmp_path)[0] == 0
+    part = next(tmp_path.glob("artifacts/mine-*/train/*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    code, out, _ = retkd("verify", "--workspace", tmp_path)
+    assert code == 1
+    assert "content is not what the manifest says" in out
+
+
+def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
+    code, out, _ = retkd("search", "baco", "--workspace", workspace, "-k", 3, "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [answer["rank"] for answer in found] == [1, 2, 3]
+    assert found[0]["score"] >= found[1]["score"] >= found[2]["score"]
+    assert all(answer["text"] for answer in found)
+
+
+def test_search_without_a_run_says_what_to_do(retkd: Retkd, tmp_path: Path) -> None:
+    code, _, err = retkd("search", "words", "--workspace", tmp_path)
+    assert code == 1
+    assert "no run in this workspace has a student to ask" in err
+
+
+def test_a_seed_reruns_what_is_random_and_nothing_before(retkd: Retkd, recipe: Path, workspace: Path) -> None:
+    _, out, _ = retkd("status", recipe, "--workspace", workspace, "--seed", 8)
+    rows = {line.split()[0]: line.split()[2] for line in out.splitlines()[1:] if line and not line.startswith(" ")}
+    assert rows["mine"] == rows["bm25"] == "skip"
+    assert rows["teach"] == rows["select"] == rows["train"] == "run"
+
+
+def test_mistakes_come_together_with_their_lines(retkd: Retkd, recipe: Path) -> None:
+    code, _, err = retkd(
+        "validate", recipe, "--set", "stages.mine.miner.dept=3", "--set", "stages.index.recipe=flatt", "--set", "sed=1"
+    )
+    assert code == 2
+    assert "3 problems" in err
+    assert "did you mean 'depth'?" in err
+    assert "did you mean 'flat'?" in err
+    assert "did you mean 'seed'?" in err
+
+
+def test_an_unknown_recipe_is_an_error(retkd: Retkd) -> None:
+    code, _, err = retkd("run", "quikstart")
+    assert code == 2
+    assert "did you mean 'quickstart'?" in err
+
+
+def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd) -> None:
+    from retkd.shipped import folder
+
+    recipes = sorted(folder("pipelines").rglob("*.yaml"))
+    assert len(recipes) >= 3
+    for path in recipes:
+        code, _, err = retkd("validate", path)
+        assert code == 0, err
+        assert path.read_text().startswith("# Purpose:")
+        assert "# Command: " in path.read_text()
+
+
+def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
+    assert "quickstart" in retkd("ls")[1]
+    assert "hnsw" in retkd("ls", "indexes")[1]
+    assert "bm25, dense, fused" in retkd("ls", "kinds")[1]
+    target = tmp_path / "my.yaml"
+    assert retkd("cp", "quickstart", target)[0] == 0
+    assert target.read_text().startswith("# Purpose:")
+    code, _, err = retkd("cp", "quickstart", target)
+    assert code == 1
+    assert "nothing was written" in err
+
+
+def test_history_tabulates_past_runs(retkd: Retkd, workspace: Path) -> None:
+    code, out, _ = retkd("history", "--workspace", workspace)
+    assert code == 0
+    assert "tiny" in out
+    assert "student" in out
+
+
+def test_doctor_finds_what_is_installed(retkd: Retkd) -> None:
+    code, out, _ = retkd("doctor")
+    assert code == 0
+    assert "ok: torch" in out
