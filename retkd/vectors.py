@@ -1,7 +1,7 @@
 """Vectors of a whole collection, encoded once: shards that survive a kill, then one memory-mapped file.
 
-The store is addressed by (encoder weights digest, maximum length, document side, collection digest), so the dense miner, the index and
-an embedding teacher share one encoding of the corpus.
+The store is addressed by (encoder weights digest, maximum length, document side, collection digest), so the dense miner,
+the index and an embedding teacher share one encoding of the corpus.
 """
 
 import json
@@ -72,7 +72,12 @@ def corpus_vectors(
 
 
 def _write_shard(
-    encoder: Encoder, collection: Collection, plan: list[tuple[int, int]], tokens_per_batch: int | None, index: int, path: Path
+    encoder: Encoder,
+    collection: Collection,
+    plan: list[tuple[int, int]],
+    tokens_per_batch: int | None,
+    index: int,
+    path: Path,
 ) -> None:
     documents = list(collection.documents(*plan[index]))
     vectors, cut = encoder.encode_with_cuts([d.full_text for d in documents], "document", tokens_per_batch)
