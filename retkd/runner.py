@@ -13,7 +13,7 @@ from retkd.history import keep
 from retkd.plan import Resolver, Step, chosen
 from retkd.progress import say
 from retkd.references import run_order
-from retkd.resources import measured
+from retkd.resources import measured, release_memory
 from retkd.stage import Inputs, Metrics
 from retkd.stages import STAGES
 from retkd.summary import expectations, summary
@@ -92,6 +92,7 @@ def _run_step(resolver: Resolver, step: Step) -> None:
         if ws.manifest(artifact) is not None:
             ws.discard(artifact)
         artifact.mkdir(parents=True, exist_ok=True)
+        release_memory()
         with measured() as cost:
             metrics = stage.run(config, _inputs(resolver, step), artifact)
         told = {
