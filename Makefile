@@ -18,7 +18,7 @@ $(VENV)/dev: pyproject.toml constraints.txt
 	touch $@
 
 quickstart:
-	@echo "installing (about 2 minutes, 1.7 GB), then the run: about 20 minutes on 2 cores, a few on a laptop"
+	@echo "installing (about 2 minutes, 1.7 GB), then the run: about 22 minutes on 2 cores"
 	@$(MAKE) --no-print-directory $(VENV)/quickstart
 	$(BIN)/retkd run pipelines/quickstart.yaml
 

@@ -120,7 +120,18 @@ def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any
 def _extended(path: Path, name: str) -> Path:
     """The file beside the recipe, or the recipe that comes with retkd under that name (for a copy made elsewhere)."""
     beside = (path.parent / name).resolve()
-    return beside if beside.is_file() else located(Path(Path(name).name)).resolve()
+    if beside.is_file():
+        return beside
+    try:
+        return located(Path(Path(name).name)).resolve()
+    except RecipeError as error:
+        raise RecipeError(
+            "the recipe that this one extends is not there",
+            where=f"{path}, key extends",
+            seen=name,
+            allowed="a file beside it, or a name that `retkd ls` shows",
+            next_step=error.next_step,
+        ) from None
 
 
 def _with_environment(value: Any, path: Path) -> Any:

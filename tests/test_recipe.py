@@ -121,7 +121,12 @@ def test_recipes_that_extend_each_other(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(f"extends: {base}.yaml\n")
     assert error_of(tmp_path / "a.yaml").startswith("recipes extend each other in a circle\n")
     (tmp_path / "c.yaml").write_text("extends: none.yaml\n")
-    assert error_of(tmp_path / "c.yaml").startswith(f"there is no such recipe\n  where: {tmp_path / 'none.yaml'}\n")
+    assert error_of(tmp_path / "c.yaml").startswith(
+        "the recipe that this one extends is not there\n"
+        f"  where: {tmp_path / 'c.yaml'}, key extends\n"
+        "  seen: none.yaml\n"
+        "  allowed: a file beside it, or a name that `retkd ls` shows\n"
+    )
 
 
 def test_the_environment_fills_in_and_an_unset_name_is_an_error(

@@ -29,6 +29,24 @@ def test_it_gives_the_nearest_documents_of_sentence_transformers(
         assert ranking.sources == ["dense"] * 7
 
 
+def test_a_shorter_length_cuts_queries_and_documents_and_has_vectors_of_its_own(
+    inputs: MakeInputs, collection: Collection, encoder_folder: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(encoder_folder), device="cpu")
+    ready, queries = inputs(models={"base": encoder_folder}), collection.queries("dev")
+    documents = [d.full_text for d in collection.documents()]
+    for length, most in ((None, 64), (6, 6), (1000, 64)):
+        miner = DenseMiner(model="base", depth=7, max_length=length)
+        model.max_seq_length = most
+        scores = model.encode_query([q.text for q in queries]) @ model.encode_document(documents).T
+        found = miner.mine(queries, ready, miner.prepare(ready))
+        expected = -np.sort(-scores, axis=1)[:, :7]
+        assert np.stack([ranking.scores for ranking in found]) == pytest.approx(expected, abs=1e-5)
+    assert len(list((ready.store / "vectors").iterdir())) == 2
+
+
 def test_a_depth_beyond_the_collection_gives_every_document(
     inputs: MakeInputs, collection: Collection, encoder_folder: Path
 ) -> None:
