@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ RecipePath = Annotated[Path, typer.Argument(help="a recipe file, or the name of 
 Set = Annotated[list[str], typer.Option("--set", help="key=value, dotted; may be given several times")]
 Seed = Annotated[int | None, typer.Option("--seed", help="overrides the recipe's seed")]
 WorkspacePath = Annotated[Path, typer.Option("--workspace", envvar="RETKD_WORKSPACE", help="where runs are kept")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="print what would run, and why")]
 WORKSPACE = Path("runs")
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "true"}
 """Other libraries' bars and advice would hide ours."""
@@ -48,7 +50,7 @@ def run(
     only: Annotated[str | None, typer.Option(help="this stage, or all stages of this kind")] = None,
     until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="begin with this stage; what it reads must stand")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would run, and why")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a recipe: skip what stands, resume what was cut short, run the rest."""
     from retkd import runner, screen
@@ -126,7 +128,7 @@ def list_(what: Annotated[str, typer.Argument(help="recipes, indexes or kinds")]
 
 @app.command("cp")
 def copy(recipe: Annotated[str, typer.Argument(help="a name that `retkd ls` shows")], target: Path) -> None:
-    """Copy a recipe to a file of your own."""
+    """Copy a recipe to a file of your own; its `name` becomes the file's, so that the runs do not mix."""
     from retkd.recipes import located
 
     source = located(Path(recipe))
@@ -134,8 +136,10 @@ def copy(recipe: Annotated[str, typer.Argument(help="a name that `retkd ls` show
         raise RetkdError(
             "the target exists already; nothing was written", where=target, next_step="choose another name"
         )
-    target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    typer.echo(f"{source.name} -> {target}")
+    text = source.read_text(encoding="utf-8")
+    named = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
+    target.write_text(named, encoding="utf-8")
+    typer.echo(f"{source.name} -> {target}, named {target.stem}: its results will lie under runs/{target.stem}")
 
 
 @app.command()
@@ -177,8 +181,14 @@ def doctor() -> None:
 
 
 def _alias(kind: str) -> None:
-    def stage(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:
-        run(recipe, set_, seed, workspace, only=kind, until=None, from_=None, dry_run=False)
+    def stage(
+        recipe: RecipePath,
+        set_: Set = [],
+        seed: Seed = None,
+        workspace: WorkspacePath = WORKSPACE,
+        dry_run: DryRun = False,
+    ) -> None:
+        run(recipe, set_, seed, workspace, only=kind, until=None, from_=None, dry_run=dry_run)
 
     app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)
 

@@ -35,7 +35,7 @@ def deliver(
 
 
 def _export(artifact: Path, digest: str, card: Path | None, target: Path) -> None:
-    """The artifact's folders, hard-linked where the file system can, with the model card as README.md in each."""
+    """The artifact's folders, hard-linked where the file system can; the sentence-transformers one gets the model card."""
     mark = digest_of([digest, card.read_text(encoding="utf-8") if card else None])
     if (target / MARK).exists() and (target / MARK).read_text() == mark:
         return
@@ -43,7 +43,7 @@ def _export(artifact: Path, digest: str, card: Path | None, target: Path) -> Non
     shutil.rmtree(building, ignore_errors=True)
     for source in sorted(path for path in artifact.iterdir() if path.is_dir()):
         shutil.copytree(source, building / source.name, copy_function=_linked)
-        if card is not None:
+        if card is not None and (source / "modules.json").is_file():
             shutil.copyfile(card, building / source.name / "README.md")
     (building / MARK).write_text(mark)
     shutil.rmtree(target, ignore_errors=True)

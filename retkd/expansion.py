@@ -3,7 +3,7 @@
 `controls: [bm25, zero_shot, contrastive, teacher]` in an evaluate stage is shorthand. It becomes ordinary stages and
 systems, which the plan prints, `--set` reaches and a reader can write out by hand:
 
-* bm25: a mine stage by BM25 over the evaluated splits;
+* bm25: a mine stage by BM25 over the evaluated splits, with the settings of the recipe's own BM25 miner;
 * zero_shot: the student's train stage with no steps, and its index;
 * contrastive: the system `control`, the same train stage with InfoNCE alone, and its index;
 * teacher: the candidates of the score stage ranked by the teacher that the student learns from.
@@ -58,7 +58,7 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
 
     for control in evaluation.pop("controls", None) or []:
         if control == "bm25" and "bm25" not in systems:
-            systems["bm25"] = {"kind": "candidates", "candidates": implied("bm25", _bm25(config))}
+            systems["bm25"] = {"kind": "candidates", "candidates": implied("bm25", _bm25(stages, config))}
         elif control == "teacher" and "teacher" not in systems:
             systems["teacher"] = {"kind": "rerank", **evaluation["teacher_scores"]}
         elif control in ("zero_shot", "contrastive") and student:
@@ -84,9 +84,19 @@ def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
         )
 
 
-def _bm25(evaluation: Any) -> dict[str, Any]:
-    stage = {"kind": "mine", "splits": evaluation.splits, "miner": {"kind": "bm25", "depth": evaluation.depth}}
+def _bm25(stages: Mapping[str, Any], evaluation: Any) -> dict[str, Any]:
+    """BM25 as the recipe's own miner has it (analyzer, k1, b): a control in worse shape would flatter the student."""
+    own = next((miner for stage in stages.values() for miner in _miners(stage.get("miner"))), {})
+    stage = {"kind": "mine", "splits": evaluation.splits, "miner": {**own, "kind": "bm25", "depth": evaluation.depth}}
     return stage if evaluation.collection is None else {**stage, "collection": evaluation.collection}
+
+
+def _miners(miner: Any) -> list[dict[str, Any]]:
+    """The BM25 miners in a miner's raw data, also inside a fused one."""
+    if not isinstance(miner, Mapping):
+        return []
+    inner = [found for each in miner.get("miners") or [] for found in _miners(each)]
+    return [dict(miner), *inner] if miner.get("kind") == "bm25" else inner
 
 
 def _untrained(train: dict[str, Any]) -> dict[str, Any]:

