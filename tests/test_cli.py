@@ -189,6 +189,7 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     target = tmp_path / "my.yaml"
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
+    assert "\nname: my\n" in target.read_text()
     code, _, err = retkd("cp", "quickstart", target)
     assert code == 1
     assert "nothing was written" in err
@@ -205,3 +206,34 @@ def test_doctor_finds_what_is_installed(retkd: Retkd) -> None:
     code, out, _ = retkd("doctor")
     assert code == 0
     assert "ok: torch" in out
+
+
+def test_a_misspelt_model_is_told_with_its_line(retkd: Retkd, recipe: Path) -> None:
+    code, _, err = retkd("validate", recipe, "--set", "stages.index.model=trian")
+    assert code == 2
+    assert "there is no stage and no folder 'trian'" in err
+    assert "tiny.yaml:" in err
+    assert "did you mean 'train'?" in err
+
+
+def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "collection"
+    shutil.copytree(recipe.parent / "collection", folder)
+    for split in ("train", "dev"):
+        (folder / "qrels" / f"{split}.tsv").unlink()
+    code, _, err = retkd("run", recipe, "--workspace", tmp_path / "runs", "--set", f"collection.path={folder}")
+    assert code == 1
+    assert "trains on the split train, which the collection does not have" in err
+    assert "seen: splits: test" in err
+    assert "transfer:" in err
+    assert not list((tmp_path / "runs").glob("artifacts/*"))
+
+
+def test_the_bm25_control_has_the_settings_of_the_recipes_own_miner(recipe: Path) -> None:
+    from retkd.recipe import load
+
+    changed = load(recipe, ["stages.mine.miner.miners.0.analyzer=code", "stages.mine.miner.miners.0.k1=1.2"])
+    control = changed.stages["bm25"].miner
+    assert (control.kind, control.analyzer, control.k1, control.depth) == ("bm25", "code", 1.2, 20)
