@@ -1,6 +1,7 @@
 """``--set a.b.0.c=value``: dotted keys into a recipe's raw data."""
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,12 +13,13 @@ Setting = tuple[tuple[str, ...], Any]
 
 
 def parsed(item: str) -> Setting:
-    """``stages.train.steps=10`` -> (("stages", "train", "steps"), 10); the value is YAML.
+    """``stages.train.steps=10`` -> (("stages", "train", "steps"), 10); the value is YAML, a place in a list ``.0`` or ``[0]``.
 
-    >>> parsed("runtime.device=cpu"), parsed("a.b=[1, 2]")
-    ((('runtime', 'device'), 'cpu'), (('a', 'b'), [1, 2]))
+    >>> parsed("runtime.device=cpu"), parsed("a[0].b=[1, 2]")
+    ((('runtime', 'device'), 'cpu'), (('a', '0', 'b'), [1, 2]))
     """
     key, equals, value = item.partition("=")
+    key = re.sub(r"\[(\d+)\]", r".\1", key.strip())
     if not equals or not all(key.split(".")):
         raise RecipeError("--set takes key=value", seen=item, allowed="dotted keys, as in stages.train.steps=200")
     try:

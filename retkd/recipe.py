@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError, did_you_mean
@@ -21,6 +21,10 @@ from retkd.stage import Runtime
 from retkd.stages import AnyStage
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+TAKEN = ("artifacts", "store", "cache", "history")
+"""Folders of a workspace (retkd/workspace.py)."""
 
 
 class Expected(Part):
@@ -46,6 +50,13 @@ class Recipe(Part):
     expected: list[Expected] = []
     budget: str | None = Field(default=None, description="which entry of `budgets` applies")
     budgets: dict[str, dict[str, Any]] = Field(default={}, description="budget -> dotted key -> value")
+
+    @field_validator("name")
+    @classmethod
+    def _not_a_folder_of_the_workspace(cls, name: str) -> str:
+        if name in TAKEN:
+            raise ValueError(f"a recipe cannot be named {name}: the workspace has a folder of that name")
+        return name
 
     def seed_of(self, stage: str) -> int:
         """The seed that a stage runs with."""

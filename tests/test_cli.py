@@ -237,3 +237,15 @@ def test_the_bm25_control_has_the_settings_of_the_recipes_own_miner(recipe: Path
     changed = load(recipe, ["stages.mine.miner.miners.0.analyzer=code", "stages.mine.miner.miners.0.k1=1.2"])
     control = changed.stages["bm25"].miner
     assert (control.kind, control.analyzer, control.k1, control.depth) == ("bm25", "code", 1.2, 20)
+
+
+def test_a_recipe_cannot_take_a_folder_of_the_workspace(retkd: Retkd, recipe: Path) -> None:
+    code, _, err = retkd("validate", recipe, "--set", "name=store")
+    assert code == 2
+    assert "a recipe cannot be named store" in err
+
+
+def test_a_place_in_a_list_may_be_written_as_status_prints_it(recipe: Path) -> None:
+    from retkd.recipe import load
+
+    assert load(recipe, ["stages.train.objective[1].weight=0.3"]).stages["train"].objective[1].weight == 0.3
