@@ -22,7 +22,6 @@ from retkd.references import inputs_of, references
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-CONTROLS = ("bm25", "zero_shot", "contrastive", "teacher")
 TRAINING = {"teach", "train", "select"}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from retkd.digests import digest_of
-from retkd.parts import FileInput, Marker, StageInput, substituted
+from retkd.parts import Marker, StageInput, substituted
 from retkd.stage import Model
 from retkd.stages import STAGES
 
@@ -20,18 +20,18 @@ def key_inputs(
 ) -> dict[str, Any]:
     """Canonical data whose SHA-256 is the key of stage ``name``.
 
-    Stages that it reads stand in it by the digest of their outputs, models by their weights, files by their content:
+    Stages that it reads stand in it by the digest of their outputs, models by their weights:
     a rename or a move changes nothing. ``runtime`` is not in it.
     """
     config = recipe.stages[name]
     stage = STAGES[config.kind]
 
     def replace(marker: Marker, value: Any) -> str:
-        if value in recipe.stages and not isinstance(marker, FileInput):
+        if value in recipe.stages:
             return f"stage:{digests[value]}"
         if isinstance(marker, StageInput):
             raise KeyError(value)
-        return f"model:{models[value].digest}" if not isinstance(marker, FileInput) else f"file:{models[value].digest}"
+        return f"model:{models[value].digest}"
 
     params = substituted(config, replace)
     told = {

@@ -33,11 +33,6 @@ class ModelInput:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FileInput:
-    """Marks a field that names a file; its content, not its path, goes into the key."""
-
-
 Candidates = Annotated[str, StageInput(("candidates",))]
 """The name of a stage that publishes a candidates table."""
 Index = Annotated[str, StageInput(("index",))]
@@ -49,7 +44,7 @@ CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder"))]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
 
-Marker = StageInput | ModelInput | FileInput
+Marker = StageInput | ModelInput
 
 
 def marked(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError, did_you_mean
-from retkd.parts import FileInput, ModelInput, marked
+from retkd.parts import ModelInput, marked
 from retkd.problems import Lines
 from retkd.stages import STAGES
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
     """(path, marker, stage name) of each field of stage ``name`` that names a stage, existing or not."""
     for path, marker, value in marked(stages[name]):
-        if isinstance(marker, FileInput):
-            continue
         if isinstance(marker, ModelInput) and value not in stages:
             continue
         yield path, marker, value
