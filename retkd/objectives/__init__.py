@@ -2,12 +2,34 @@
 
 from typing import Any
 
+from retkd.objectives.adr_mse import ADRMSE
+from retkd.objectives.approx_ndcg import ApproxNDCG
 from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
+from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.list_mle import ListMLE
+from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.pld import PLD
+from retkd.objectives.ranknet import RankNet
 from retkd.parts import one_of, registry
 
-OBJECTIVES = registry("objectives", KL, InBatchKL, MarginMSE, InfoNCE)
+OBJECTIVES = registry(
+    "objectives",
+    KL,
+    InBatchKL,
+    MarginMSE,
+    InfoNCE,
+    RankNet,
+    ADRMSE,
+    ListMLE,
+    PLD,
+    CPRD,
+    M3KD,
+    LambdaLoss,
+    ApproxNDCG,
+)
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -1,6 +1,6 @@
 """InfoNCE: each judged positive against the documents of the batch."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 class InfoNCE(Objective):
     """:func:`retkd.losses.contrastive.infonce`; negatives are the query's own and, with ``in_batch``, everyone's."""
 
-    NEEDS_POSITIVES: ClassVar[bool] = True
-
     kind: Literal["infonce"] = "infonce"
     temperature: float = Field(default=0.05, gt=0.0)
     in_batch: bool = True
+
+    @property
+    def needs_positives(self) -> bool:
+        """It learns from nothing else."""
+        return True
 
     @property
     def needs_lists(self) -> bool:

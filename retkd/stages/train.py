@@ -96,7 +96,7 @@ def _check_objective(config: Config, rows: Any) -> None:
         if term.needs_lists:
             require_lists(rows, f"the objective {term.kind!r}")
         labelled = any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist())
-        if term.NEEDS_POSITIVES and config.steps and not labelled:
+        if term.needs_positives and config.steps and not labelled:
             raise DataError(
                 f"the objective {term.kind!r} needs judged positives and the training rows have none",
                 where="column relevance, split train",

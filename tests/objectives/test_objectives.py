@@ -14,16 +14,38 @@ from retkd.losses.contrastive import infonce
 from retkd.losses.listwise import kl, localised_contrastive, standardised
 from retkd.losses.pairwise import margin_mse
 from retkd.objectives import OBJECTIVES
+from retkd.objectives.adr_mse import ADRMSE
+from retkd.objectives.approx_ndcg import ApproxNDCG
 from retkd.objectives.base import Objective
 from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
+from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.list_mle import ListMLE
+from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.pld import PLD
+from retkd.objectives.ranknet import RankNet
 from retkd.students.scoring import own_scores
 from tests.tables import rows_of, scored
 
 TEACHER = torch.tensor([[4.0, -1.0, 2.0], [0.5, 3.0, 0.0]])
 TEACHER_TERMS: list[Objective] = [KL(teacher="ce"), MarginMSE(teacher="ce")]
+ORDER_TERMS: list[Objective] = [
+    RankNet(teacher="ce"),
+    ADRMSE(teacher="ce"),
+    ListMLE(teacher="ce"),
+    ListMLE(teacher="ce", position_aware=True),
+    LambdaLoss(teacher="ce"),
+    LambdaLoss(teacher="ce", weighing="ndcg_loss2++"),
+    ApproxNDCG(teacher="ce"),
+]
+OTHER_TERMS: list[Objective] = [
+    PLD(teacher="ce"),
+    M3KD(teacher="ce", in_batch=False),
+    MarginMSE(teacher="ce", pairs="all"),
+]
 
 
 def made(in_batch: torch.Tensor | None = None) -> ScoredBatch:
@@ -74,7 +96,7 @@ def test_margin_mse_scales_both_sides() -> None:
     assert found.item() == pytest.approx(expected.item())
 
 
-@pytest.mark.parametrize("term", TEACHER_TERMS, ids=lambda term: term.kind)
+@pytest.mark.parametrize("term", [*TEACHER_TERMS, *OTHER_TERMS], ids=lambda term: term.kind)
 def test_a_teacher_term_never_sees_a_pair_that_the_teacher_has_not_scored(term: Objective) -> None:
     """METHODS part 4, 6: the other query's documents and the masked place get no gradient."""
     scored_batch = made()
@@ -170,5 +192,46 @@ def test_a_weight_is_positive(kind: str, weight: float) -> None:
 def test_which_terms_need_two_candidates_and_which_need_labels() -> None:
     terms = [*TEACHER_TERMS, InfoNCE(), InfoNCE(in_batch=False), InBatchKL(model="base")]
     assert [term.needs_lists for term in terms] == [True, True, False, True, False]
-    assert [term.NEEDS_POSITIVES for term in terms] == [False, True, True, True, False]
+    assert [term.needs_positives for term in terms] == [False, True, True, True, False]
+    assert not MarginMSE(teacher="ce", pairs="all").needs_positives
     assert [term.teacher_name for term in terms] == ["ce", "ce", None, None, None]
+
+
+@pytest.mark.parametrize("term", ORDER_TERMS, ids=lambda term: term.kind)
+def test_an_order_term_takes_ranks_and_only_the_order_counts(term: Objective) -> None:
+    assert "rank" in term.SCALES
+    scored_batch = made()
+    ranks = Batch(**{**vars(scored_batch.batch), "teachers": {"ce": torch.tensor([[3.0, 1.0, 2.0], [1.0, 2.0, 9.0]])}})
+    ranked = ScoredBatch(ranks, scored_batch.own, scored_batch.in_batch)
+    assert term.loss(ranked).item() == pytest.approx(term.loss(scored_batch).item())
+    (found,) = torch.autograd.grad(term.loss(ranked), scored_batch.in_batch)
+    assert (found[0, 3:] == 0).all()
+    assert (found[0, :3] != 0).any()
+
+
+def test_cprd_learns_the_order_of_the_valid_negatives() -> None:
+    """Query a: negatives 2 (teacher 2.0) before 1 (teacher -1.0); query b has one negative and so no order."""
+    scores = torch.tensor([[2.0, 1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 2.0, 0.0]])
+    expected = math.log1p(math.exp(1.0)) / 2
+    assert CPRD(teacher="ce", student_temperature=1.0).loss(made(scores)).item() == pytest.approx(expected, abs=1e-6)
+    assert CPRD(teacher="ce", student_temperature=1.0, top=1).loss(made(scores)).item() == pytest.approx(
+        expected, abs=1e-6
+    )
+    none = CPRD(teacher="ce", student_temperature=1.0, threshold=2.5)
+    assert none.loss(made(scores)).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_cprd_takes_one_rule() -> None:
+    with pytest.raises(ValidationError, match="two rules for what is valid"):
+        CPRD(teacher="ce", top=2, threshold=0.0)
+
+
+def test_m3_kd_holds_other_queries_documents_below_but_never_a_relevant_one() -> None:
+    """Query b's own are 3 and 1; document 2 is relevant to it and so in no denominator; 0 and 4 are."""
+    scored_batch = made()
+    (found,) = torch.autograd.grad(
+        M3KD(teacher="ce", student_temperature=1.0).loss(scored_batch), scored_batch.in_batch
+    )
+    assert found[1, 2] == 0
+    assert (found[1, [0, 4]] > 0).all()
+    assert (found[0, 3:] > 0).all()
