@@ -47,12 +47,28 @@ def table(
     sources: Sequence[str],
     relevance: Sequence[int | None],
 ) -> pa.Table:
-    """A table from columns, sorted and checked. Raises :class:`DataError` on a repeated pair or a number that is not finite."""
+    """A table from columns, sorted and checked.
+
+    Raises :class:`DataError` on a repeated pair, a number that is not finite, or a grade that is no 8-bit integer.
+    """
+    _require_small_grades(query_ids, doc_ids, relevance)
     columns = [query_ids, doc_ids, ranks, scores, pa.array(sources, pa.string()).dictionary_encode(), relevance]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
     return checked(
         pa.Table.from_arrays(arrays, schema=SCHEMA).sort_by([("query_id", "ascending"), ("rank", "ascending")])
     )
+
+
+def _require_small_grades(query_ids: Sequence[str], doc_ids: Sequence[str], relevance: Sequence[int | None]) -> None:
+    for query_id, doc_id, grade in zip(query_ids, doc_ids, relevance, strict=True):
+        if grade is not None and not -128 <= grade <= 127:
+            raise DataError(
+                "a grade does not fit into the candidates table",
+                where=f"query_id {query_id!r}, doc_id {doc_id!r}",
+                seen=grade,
+                allowed="-128 to 127; 1 and more is relevant",
+                next_step="map the grades of the judgements to a small scale, such as 0 to 3",
+            )
 
 
 def checked(rows: pa.Table) -> pa.Table:

@@ -116,14 +116,12 @@ def validate(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="recipes, indexes or kinds")] = "recipes") -> None:
-    """List the recipes, the index recipes, or every kind of every part."""
+def list_(what: Annotated[str, typer.Argument(help="recipes, indexes, kinds, or a kind")] = "recipes") -> None:
+    """List the recipes, the index recipes, every kind of every part, or the keys of one kind."""
     from retkd import recipes, screen
 
     listings = {"recipes": recipes.listed, "indexes": recipes.listed_indexes, "kinds": recipes.kinds}
-    if what not in listings:
-        raise RetkdError("ls lists recipes, indexes or kinds", seen=what)
-    screen.pairs(listings[what]())
+    screen.pairs(listings[what]() if what in listings else recipes.keys(what))
 
 
 @app.command("cp")

@@ -132,7 +132,7 @@ def _add_transfer(
 def _copy_names(stages: dict[str, Any], name: str, collection: str, copied: dict[str, str]) -> None:
     if stages[name].kind in TRAINING or name in copied:
         return
-    copied[name] = f"{name}.{collection}"
+    copied[name] = f"{name}-{collection}"
     for other in inputs_of(stages, name):
         _copy_names(stages, other, collection, copied)
 

@@ -31,13 +31,14 @@ def parsed(item: str) -> Setting:
 def applied(raw: Mapping[str, Any], settings: Iterable[Setting]) -> dict[str, Any]:
     """A deep copy of ``raw`` with the settings made, in order.
 
-    Another ``kind`` begins that part afresh: its old keys belonged to the old kind.
+    Another ``kind`` begins that part afresh: its old keys belonged to the old kind. Kinds are set first, so that the
+    order of the settings does not matter.
 
     >>> applied({"collection": {"kind": "pycode", "x": 1}}, [(("collection", "kind"), "beir")])
     {'collection': {'kind': 'beir'}}
     """
     changed = copy.deepcopy(dict(raw))
-    for path, value in settings:
+    for path, value in sorted(settings, key=lambda setting: setting[0][-1] != "kind"):
         holder: Any = changed
         for step in path[:-1]:
             holder = _child(holder, step, path)

@@ -65,7 +65,12 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
     match error["type"]:
         case "extra_forbidden":
             known = list(holder.model_fields) if holder else []
-            return RecipeError(f"unknown key {path[-1]!r}", where=where, next_step=did_you_mean(str(path[-1]), known))
+            return RecipeError(
+                f"unknown key {path[-1]!r}",
+                where=where,
+                allowed=f"the keys of kind {kind}: {', '.join(known)}" if (kind := _tag(holder)) else None,
+                next_step=did_you_mean(str(path[-1]), known),
+            )
         case "missing":
             return RecipeError(f"the key {path[-1]!r} is missing", where=where)
         case "union_tag_invalid":
@@ -114,8 +119,8 @@ def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, ty
     return tuple(path), holder
 
 
-def _tag(model: type[BaseModel]) -> str | None:
-    return kind_of(model) if issubclass(model, Part) and "kind" in model.model_fields else None
+def _tag(model: type[BaseModel] | None) -> str | None:
+    return kind_of(model) if model and issubclass(model, Part) and "kind" in model.model_fields else None
 
 
 def _element(annotation: Any) -> Any:

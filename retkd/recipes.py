@@ -48,6 +48,32 @@ def listed_indexes() -> list[tuple[str, str]]:
 
 def kinds() -> list[tuple[str, str]]:
     """(family, its kinds)."""
+    return [(family, ", ".join(known)) for family, known in _families().items()]
+
+
+def keys(kind: str) -> list[tuple[str, str]]:
+    """(key, what it takes) of a kind, or of several of that name in different families. Raises :class:`RecipeError`."""
+    from retkd.kind_keys import told
+
+    families = _families()
+    found = [(family, known[kind]) for family, known in families.items() if kind in known]
+    if not found:
+        known = ["recipes", "indexes", "kinds", *(each for family in families.values() for each in family)]
+        raise RecipeError(
+            "ls lists recipes, indexes, kinds, or the keys of a kind",
+            seen=kind,
+            allowed="recipes, indexes, kinds, or one that `retkd ls kinds` shows",
+            next_step=did_you_mean(kind, known),
+        )
+    rows = []
+    for family, part in found:
+        part = getattr(part, "Config", part)
+        rows.append((f"{family}: {kind}", " ".join((part.__doc__ or "").split())))
+        rows += [(f"  {name}", words) for name, words in told(part)]
+    return rows
+
+
+def _families() -> dict[str, Any]:
     from retkd.collections import COLLECTIONS
     from retkd.exporters import EXPORTERS
     from retkd.miners import MINERS
@@ -57,7 +83,7 @@ def kinds() -> list[tuple[str, str]]:
     from retkd.students import STUDENTS
     from retkd.teachers import TEACHERS
 
-    families: dict[str, Any] = {
+    return {
         "stages": STAGES,
         "collections": COLLECTIONS,
         "miners": MINERS,
@@ -68,4 +94,3 @@ def kinds() -> list[tuple[str, str]]:
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,
     }
-    return [(family, ", ".join(known)) for family, known in families.items()]

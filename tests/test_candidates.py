@@ -176,3 +176,15 @@ def test_queries_that_the_collection_does_not_have() -> None:
         "  seen: 2, such as 'x'\n"
         "  next step: run the mine stage again on this collection"
     )
+
+
+def test_a_grade_that_does_not_fit() -> None:
+    with pytest.raises(DataError) as error:
+        candidates.table(["q"], ["d"], [1], [1.0], ["bm25"], [300])
+    assert str(error.value) == (
+        "a grade does not fit into the candidates table\n"
+        "  where: query_id 'q', doc_id 'd'\n"
+        "  seen: 300\n"
+        "  allowed: -128 to 127; 1 and more is relevant\n"
+        "  next step: map the grades of the judgements to a small scale, such as 0 to 3"
+    )

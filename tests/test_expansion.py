@@ -137,9 +137,9 @@ def test_an_evaluation_on_another_collection_has_its_bm25_there(tmp_path: Path) 
 
 def test_transfer_copies_what_the_evaluation_reads_and_trains_nothing(tmp_path: Path) -> None:
     recipe = load(written(tmp_path, TRANSFER))
-    copies = [name for name in recipe.stages if name.endswith(".cranfield")]
+    copies = [name for name in recipe.stages if name.endswith("-cranfield")]
     copied = ["evaluate", "index", "score", "mine", "bm25", "zero_shot_index", "control_index"]
-    assert sorted(copies) == sorted(f"{name}.cranfield" for name in copied)
+    assert sorted(copies) == sorted(f"{name}-cranfield" for name in copied)
     assert {recipe.stages[name].collection for name in copies} == {"cranfield"}
     assert {recipe.stages[name].kind for name in copies} == {"mine", "score", "index", "evaluate"}
     assert all(recipe.stages[name].collection is None for name in recipe.stages if name not in copies)
@@ -149,23 +149,23 @@ def test_transfer_copies_what_the_evaluation_reads_and_trains_nothing(tmp_path: 
 
 def test_copies_read_copies_and_keep_the_models(tmp_path: Path) -> None:
     recipe = load(written(tmp_path, TRANSFER))
-    evaluate = told(recipe, "evaluate.cranfield")
+    evaluate = told(recipe, "evaluate-cranfield")
     assert evaluate["splits"] == "evaluation"
-    assert evaluate["systems"]["student"] == {"kind": "dense", "model": "train", "index": "index.cranfield"}
+    assert evaluate["systems"]["student"] == {"kind": "dense", "model": "train", "index": "index-cranfield"}
     assert evaluate["systems"]["control"]["model"] == "control"
-    assert evaluate["systems"]["teacher"]["candidates"] == "score.cranfield"
-    assert evaluate["systems"]["bm25"]["candidates"] == "bm25.cranfield"
-    assert told(recipe, "index.cranfield")["model"] == "train"
-    score = told(recipe, "score.cranfield")
-    assert (score["candidates"], score["teachers"]) == ("mine.cranfield", told(recipe, "score")["teachers"])
-    assert told(recipe, "mine.cranfield") == {**told(recipe, "mine"), "collection": "cranfield", "splits": "evaluation"}
+    assert evaluate["systems"]["teacher"]["candidates"] == "score-cranfield"
+    assert evaluate["systems"]["bm25"]["candidates"] == "bm25-cranfield"
+    assert told(recipe, "index-cranfield")["model"] == "train"
+    score = told(recipe, "score-cranfield")
+    assert (score["candidates"], score["teachers"]) == ("mine-cranfield", told(recipe, "score")["teachers"])
+    assert told(recipe, "mine-cranfield") == {**told(recipe, "mine"), "collection": "cranfield", "splits": "evaluation"}
 
 
 def test_a_teacher_that_is_taught_is_not_taught_again(tmp_path: Path) -> None:
     teach = "  teach: {kind: teach, candidates: mine, base: /models/base}\n"
     replaced = {"model: /models/teacher": "model: teach", "  score:\n": teach + "  score:\n"}
     recipe = load(written(tmp_path, TRANSFER, **replaced))
-    assert told(recipe, "score.cranfield")["teachers"]["ce"]["model"] == "teach"
+    assert told(recipe, "score-cranfield")["teachers"]["ce"]["model"] == "teach"
     assert not [name for name in recipe.stages if name.startswith("teach.")]
 
 

@@ -95,3 +95,9 @@ def test_through_a_value_that_has_no_keys(item: str, seen: str) -> None:
         changed(item)
     where = item.partition("=")[0]
     assert str(error.value) == (f"an override goes through a value that has no keys\n  where: {where}\n  seen: {seen}")
+
+
+def test_the_order_of_a_kind_and_its_keys_does_not_matter() -> None:
+    settings = [parsed("stages.train.steps=10"), parsed("stages.train.kind=teach")]
+    assert applied(RAW, settings)["stages"]["train"] == {"kind": "teach", "steps": 10}
+    assert applied(RAW, settings[::-1]) == applied(RAW, settings)

@@ -125,6 +125,23 @@ class Collection(ABC):
         return split
 
 
+def require_splits(collection: Collection, named: Iterable[str], key: str) -> None:
+    """Raise :class:`DataError` when a key of a stage names a split that is neither there nor one of train, dev, test.
+
+    A recipe may speak of train where a transfer collection has none; a misspelt name is never passed over.
+    """
+    known = list(dict.fromkeys(["train", "dev", "test", *collection.splits]))
+    for split in named:
+        if split not in known:
+            raise DataError(
+                f"the collection has no split {split!r}",
+                where=f"key {key}",
+                seen=split,
+                allowed=", ".join(known),
+                next_step=did_you_mean(split, known),
+            )
+
+
 def chosen_splits(collection: Collection, splits: "str | list[str]") -> list[str]:
     """``all``: those of train, dev, test that exist; ``evaluation``: those of dev, test; a list: exactly these."""
     if isinstance(splits, list):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Onnx(Exporter):
-    """``model.onnx`` in float32, ``tokenizer.json``, ``golden.json``, ``export.json``."""
+    """``model.onnx`` in float32, ``tokenizer.json``, ``golden.json``, ``export.json``, ``README.md``."""
 
     kind: Literal["onnx"] = "onnx"
     opset: int = Field(default=17, ge=17, le=20)
@@ -26,6 +26,7 @@ class Onnx(Exporter):
         from retkd.exporters.golden import golden
         from retkd.exporters.onnx_encoder import OnnxEncoder
         from retkd.exporters.tokens import write_tokenizer
+        from retkd.exporters.usage import usage
 
         encoder = Encoder.load(model.path)
         self.write_graph(encoder, out)
@@ -34,6 +35,8 @@ class Onnx(Exporter):
         _write_json(out / "export.json", told)
         served = OnnxEncoder(out, threads)
         _write_json(out / "golden.json", golden(served))
+        with atomic(out / "README.md") as temporary:
+            temporary.write_text(usage(told), encoding="utf-8")
         return served
 
     def write_graph(self, encoder: "Encoder", out: Path) -> None:

@@ -118,7 +118,13 @@ def _base_digest(evidence: Evidence, student: str | None) -> str | None:
 
 def _objective(evidence: Evidence, student: str | None) -> list[str]:
     terms = _params(evidence.manifests.get(student or "", {})).get("objective") or []
-    return [_term(term) for term in terms]
+    return [_term({key: _named(evidence, value) for key, value in term.items()}) for term in terms]
+
+
+def _named(evidence: Evidence, value: object) -> object:
+    """The name of the stage where a value is a reference to one."""
+    stage = stage_named(evidence.manifests, value)
+    return value if stage is None else f"`{stage}`"
 
 
 def _term(term: Mapping[str, Any]) -> str:

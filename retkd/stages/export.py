@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retkd.exporters.sample import Sample
 
 NAME = "export"
-VERSION = 1
+VERSION = 2
 SEEDED = True
 VOLATILE: tuple[str, ...] = ("speed.json",)
 OUTPUTS = ("export",)

@@ -33,9 +33,10 @@ class Config(StageConfig):
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish one candidates table per split."""
-    from retkd.collections.base import chosen_splits
+    from retkd.collections.base import chosen_splits, require_splits
     from retkd.shards import ranges, shard_map, shard_name
 
+    require_splits(inputs.collection, config.add_positives, "add_positives")
     metrics = Metrics()
     prepared: list[Any] = []
     for split in chosen_splits(inputs.collection, config.splits):

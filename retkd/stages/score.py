@@ -31,9 +31,11 @@ class Config(StageConfig):
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish the same tables with the columns ``teacher.NAME``."""
     from retkd import candidates as table
+    from retkd.collections.base import require_splits
     from retkd.shards import atomic, shard_name
     from retkd.teachers.base import Rows
 
+    require_splits(inputs.collection, config.depth, "depth")
     source = inputs.artifacts[config.candidates]
     tables = {split: table.read(source / split) for split in table.splits(source)}
     chosen = {split: _chosen(rows, config.depth.get(split), split) for split, rows in tables.items()}

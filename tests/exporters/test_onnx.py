@@ -68,7 +68,13 @@ def test_the_description_says_what_a_server_must_know(exported):
 
 def test_the_same_model_gives_the_same_bytes(source, exported, tmp_path):
     Onnx().write(Model("student", source, "digest"), tmp_path / "onnx", threads=1)
-    assert {p.name for p in exported.iterdir()} == {"model.onnx", "tokenizer.json", "golden.json", "export.json"}
+    assert {p.name for p in exported.iterdir()} == {
+        "model.onnx",
+        "tokenizer.json",
+        "golden.json",
+        "export.json",
+        "README.md",
+    }
     for path in exported.iterdir():
         assert path.read_bytes() == (tmp_path / "onnx" / path.name).read_bytes(), path.name
 
@@ -88,3 +94,15 @@ def test_a_model_that_no_graph_of_tokens_holds_is_refused(tmp_path):
         Onnx().write(Model("student", source, "digest"), tmp_path / "onnx", threads=1)
     assert "its pooling leaves the prompt's tokens out" in str(error.value)
     assert "seen: Transformer, Pooling, Normalize" in str(error.value)
+
+
+def test_the_code_of_its_readme_runs_as_it_stands(exported, monkeypatch, capsys):
+    text = (exported / "README.md").read_text()
+    assert "cut at 64 tokens" in text
+    monkeypatch.chdir(exported)
+    told: dict = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], told)
+    assert capsys.readouterr().out.startswith("[[")
+    np.testing.assert_allclose(
+        told["encode"](TEXTS, "query"), OnnxEncoder(exported, 1).encode(TEXTS, "query"), atol=2e-6
+    )

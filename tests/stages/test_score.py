@@ -9,6 +9,7 @@ import pytest
 
 from retkd import candidates
 from retkd.cross_encoder import PairScorer
+from retkd.errors import DataError
 from retkd.stages.score import Config, run
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
@@ -110,3 +111,15 @@ def test_a_deeper_table_costs_its_new_pairs_alone(
     assert more.timings["ce_new_pairs"] == more.rows_in - few.rows_in
     assert run(CONFIG, ready(), tmp_path / "again").timings["ce_new_pairs"] == 0
     assert files(tmp_path / "again") == files(tmp_path / "more")
+
+
+def test_a_misspelt_split_of_depth_is_refused(ready: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        run(CONFIG.model_copy(update={"depth": {"tests": 3}}), ready(), tmp_path / "out")
+    assert str(error.value) == (
+        "the collection has no split 'tests'\n"
+        "  where: key depth\n"
+        "  seen: tests\n"
+        "  allowed: train, dev, test\n"
+        "  next step: did you mean 'test'?"
+    )

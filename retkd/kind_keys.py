@@ -1,0 +1,56 @@
+"""The keys of a kind, told from its class: name, type, default, description."""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from retkd.parts import ModelInput, Part, marker_of
+
+
+def told(part: type[Part]) -> list[tuple[str, str]]:
+    """(key, what it takes) of every key but ``kind``.
+
+    >>> from retkd.miners.bm25 import BM25
+    >>> told(BM25)[1]
+    ('k1', 'float = 0.9')
+    """
+    return [(name, _field(field)) for name, field in part.model_fields.items() if name != "kind"]
+
+
+def _field(field: Any) -> str:
+    marker = marker_of(field)
+    named = "" if marker is None else "a model, or a stage that" if isinstance(marker, ModelInput) else "a stage that"
+    words = _type(field.annotation) if marker is None else f"{named} gives {' or '.join(marker.outputs)}"
+    default = "" if field.is_required() else f" = {_value(field.get_default(call_default_factory=True))}"
+    return f"{words}{default}" + (f"; {field.description}" if field.description else "")
+
+
+def _value(default: object) -> str:
+    if isinstance(default, Part):
+        inner = ", ".join(f"{key}: {_value(value)}" for key, value in default if value is not None)
+        return f"{{{inner}}}"
+    return (
+        {True: "true", False: "false", None: "null"}.get(default, repr(default)) if _plain(default) else repr(default)
+    )
+
+
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _type(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(_type(each) for each in inner))
+    if isinstance(origin, type) and issubclass(origin, (list, tuple)):
+        return f"list of {_type(inner[0])}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"mapping of {_type(inner[0])} to {_type(inner[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        field = annotation.model_fields.get("kind")
+        return f"{{kind: {get_args(field.annotation)[0]}}}" if field else annotation.__name__
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
