@@ -106,11 +106,15 @@ def verify(
 def validate(
     recipe: RecipePath, set_: Set = [], show: Annotated[bool, typer.Option(help="print the whole recipe")] = False
 ) -> None:
-    """Check a recipe without running anything."""
+    """Check a recipe without running anything, and say what it names and this machine does not have."""
     import yaml
+
+    from retkd.absent import absent
 
     loaded = _recipe(recipe, set_)
     typer.echo(f"{recipe}: valid, {len(loaded.stages)} stages: {', '.join(loaded.stages)}")
+    for line in absent(loaded, _workspace(WORKSPACE).digests):
+        typer.echo(f"not here: {line}")
     if show:
         typer.echo(yaml.safe_dump(json.loads(loaded.model_dump_json()), sort_keys=False, allow_unicode=True))
 

@@ -249,3 +249,17 @@ def test_a_place_in_a_list_may_be_written_as_status_prints_it(recipe: Path) -> N
     from retkd.recipe import load
 
     assert load(recipe, ["stages.train.objective[1].weight=0.3"]).stages["train"].objective[1].weight == 0.3
+
+
+def test_validate_says_what_is_not_here(retkd: Retkd, recipe: Path) -> None:
+    code, out, err = retkd("validate", recipe)
+    assert (code, "not here" in out) == (0, False), err
+    changes = [
+        "transfer.other.kind=beir",
+        "transfer.other.path=/no/such/folder",
+        "stages.index.model=package:no_such/model",
+    ]
+    code, out, err = retkd("validate", recipe, *(word for change in changes for word in ("--set", change)))
+    assert code == 0, err
+    assert "not here: transfer.other.path: /no/such/folder does not exist" in out
+    assert "not here: package:no_such/model: the package no_such that carries the model is not installed" in out

@@ -16,6 +16,7 @@ from retkd.objectives import OBJECTIVES
 from retkd.problems import Lines
 from retkd.recipe import load
 from retkd.selection import FILTERS
+from retkd.stages import STAGES
 from retkd.teachers import TEACHERS
 from tests.recipes import TEXT, line_of, written
 
@@ -166,7 +167,9 @@ def test_all_problems_come_together_in_one_error(tmp_path: Path) -> None:
 def test_a_key_that_an_override_brought_has_the_nearest_line(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert problems(path, "stages.train.stepz=3") == [
-        f"unknown key 'stepz'\n  where: {path}:{line_of('  train:')}, key stages.train.stepz\n  next step: did you mean 'steps'?"
+        f"unknown key 'stepz'\n  where: {path}:{line_of('  train:')}, key stages.train.stepz\n"
+        f"  allowed: the keys of kind train: {', '.join(STAGES['train'].Config.model_fields)}\n"
+        "  next step: did you mean 'steps'?"
     ]
     assert problems(path, "transfer.x.kind=beir") == [
         f"the key 'path' is missing\n  where: {path}, key transfer.x.path"

@@ -1,8 +1,13 @@
 """Losses that compare two score lists of one query."""
 
+import math
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+Direction = Literal["forward", "reverse", "jensen_shannon"]
 
 
 def masked_log_softmax(
@@ -19,8 +24,12 @@ def kl(
     *,
     student_temperature: float,
     teacher_temperature: float,
+    direction: Direction = "forward",
 ) -> Float[Tensor, ""]:
     """Mean over queries of KL(softmax(teacher / T_t) || softmax(student / T_s)), in nats, over valid candidates.
+
+    ``direction``: forward, as written; reverse, KL(student || teacher), which gives up the teacher's unlikely candidates
+    rather than cover them; jensen_shannon, the mean KL of both to their middle, at most log 2.
 
     Two temperatures because the scales differ: a cross-encoder's logits span tens, cosines span two. There is no T^2:
     it restores the gradient's size only where both temperatures are one; use the objective's weight. The target is
@@ -28,8 +37,21 @@ def kl(
     """
     target = masked_log_softmax(teacher.detach() / teacher_temperature, mask)
     log_student = masked_log_softmax(student / student_temperature, mask)
-    difference = torch.where(mask, target - log_student, torch.zeros_like(target))
-    return (target.exp() * difference).sum(dim=1).mean()
+    if direction == "forward":
+        return _relative_entropy(target, log_student, mask).mean()
+    if direction == "reverse":
+        return _relative_entropy(log_student, target, mask).mean()
+    middle = torch.logaddexp(target, log_student.masked_fill(~mask, 0.0)) - math.log(2)
+    both = _relative_entropy(target, middle, mask) + _relative_entropy(log_student, middle, mask)
+    return both.mean() / 2
+
+
+def _relative_entropy(
+    log_p: Float[Tensor, "query cand"], log_q: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
+) -> Float[Tensor, "query"]:
+    """Sum of p (log p - log q) over the valid candidates."""
+    log_p, log_q = log_p.masked_fill(~mask, 0.0), log_q.masked_fill(~mask, 0.0)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
 def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:

@@ -23,6 +23,9 @@ class KL(ScoreObjective):
     kind: Literal["kl"] = "kl"
     student_temperature: float = Field(default=0.05, gt=0.0)
     teacher_temperature: float = Field(default=1.0, gt=0.0)
+    direction: Literal["forward", "reverse", "jensen_shannon"] = Field(
+        default="forward", description="reverse: KL(student || teacher)"
+    )
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over queries, in nats."""
@@ -34,4 +37,5 @@ class KL(ScoreObjective):
             scored.batch.mask,
             student_temperature=self.student_temperature,
             teacher_temperature=self.teacher_temperature,
+            direction=self.direction,
         )

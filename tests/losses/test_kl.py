@@ -112,3 +112,37 @@ def test_masked_log_softmax_is_a_distribution_over_the_valid_candidates() -> Non
     assert (found[~lists.mask] == -math.inf).all()
     row, valid = lists.student[0], lists.mask[0]
     assert torch.allclose(found[0, valid], torch.log_softmax(row[valid], 0))
+
+
+def other(student, teacher, mask, direction):  # type: ignore[no-untyped-def]
+    return kl(student, teacher, mask, student_temperature=1.0, teacher_temperature=1.0, direction=direction)
+
+
+def test_reverse_swaps_the_two() -> None:
+    found = other(example(STUDENT), example(TEACHER), ALL, "reverse")
+    assert found.item() == pytest.approx(at_one(example(TEACHER), example(STUDENT)).item(), abs=1e-12)
+
+
+def test_jensen_shannon_by_hand_and_its_bound() -> None:
+    p, q = torch.softmax(example(TEACHER), 1)[0].tolist(), torch.softmax(example(STUDENT), 1)[0].tolist()
+    m = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    expected = sum(a * math.log(a / c) + b * math.log(b / c) for a, b, c in zip(p, q, m, strict=True)) / 2
+    assert other(example(STUDENT), example(TEACHER), ALL, "jensen_shannon").item() == pytest.approx(expected, abs=1e-12)
+    far = other(example([60.0, 0.0, 0.0]), example([0.0, 60.0, 0.0]), ALL, "jensen_shannon")
+    assert far.item() == pytest.approx(math.log(2), abs=1e-9)
+
+
+@pytest.mark.parametrize("direction", ["reverse", "jensen_shannon"])
+@pytest.mark.parametrize("fill", GARBAGE)
+def test_the_other_directions_ignore_what_is_masked(direction: str, fill: float) -> None:
+    lists = ragged(seed=5)
+    teacher = lists.teacher.masked_fill(~lists.mask, fill)
+    assert_ignored(lambda s: other(s, teacher, lists.mask, direction), lists.student, lists.mask, fill)
+
+
+@pytest.mark.parametrize("direction", ["reverse", "jensen_shannon"])
+def test_gradcheck_of_the_other_directions(direction: str) -> None:
+    lists = ragged(seed=1)
+    assert torch.autograd.gradcheck(
+        lambda s: other(s, lists.teacher, lists.mask, direction), lists.student.clone().requires_grad_(True)
+    )
