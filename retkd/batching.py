@@ -53,6 +53,17 @@ def token_batches(
         start = stop
 
 
+def places(order: np.ndarray) -> np.ndarray:
+    """Where each item stands after they were put in ``order``.
+
+    >>> places(np.array([2, 0, 1])).tolist()
+    [1, 2, 0]
+    """
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = np.arange(len(order))
+    return found
+
+
 def padded(columns: Mapping[str, Sequence[Sequence[int]]], pad_values: Mapping[str, int]) -> dict[str, Any]:
     """Right-padded int64 tensors ``[text, token]``, one per column of ragged token lists."""
     import torch

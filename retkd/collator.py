@@ -2,21 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from retkd.batch import Batch, Example
+from retkd.batch import Batch, Example, Features
 from retkd.batching import PASS_COST, pass_limits
 from retkd.dense_teacher import DenseTeacher
-from retkd.encoder import Encoder
+from retkd.encoder import Side
+
+
+class Reader(Protocol):
+    """What tokenises queries and documents for its ``model``, which knows its device: an encoder, a matcher of tokens."""
+
+    @property
+    def model(self) -> Any: ...
+
+    def tokenize(self, texts: Sequence[str], side: Side) -> dict[str, list[list[int]]]: ...
+
+    def features(self, columns: dict[str, list[list[int]]], side: Side) -> Features: ...
 
 
 @dataclass(frozen=True)
 class Collator:
     """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``."""
 
-    encoder: Encoder
+    encoder: Reader
     teachers: Mapping[str, DenseTeacher] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Batch]:
@@ -39,7 +51,9 @@ class Collator:
         return {"batch": replace(batch, in_batch_teachers=in_batch)}
 
 
-def lists(examples: Sequence[Example], doc_ids: tuple[str, ...], queries: dict, documents: tuple) -> Batch:  # type: ignore[type-arg]
+def lists(
+    examples: Sequence[Example], doc_ids: tuple[str, ...], queries: Features, documents: tuple[Features, ...]
+) -> Batch:
     """The batch around tokenised texts: index, mask, relevance and teacher scores, all ``[query, cand]``."""
     row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
     shape = (len(examples), max(len(e.doc_ids) for e in examples))

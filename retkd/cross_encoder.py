@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
+from retkd.batching import default_tokens_per_batch, pad_values, padded, pass_limits, places, token_batches
 from retkd.errors import ModelError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from retkd.batch import Features
+
 Pair = tuple[str, str]
+CandidateList = tuple[str, Sequence[str]]
+"""A query and the texts of its candidates."""
 
 
 class PairScorer:
@@ -31,14 +38,14 @@ class PairScorer:
     def load(
         cls, path: Path, device: str, max_length: int, query_max_length: int, precision: str = "fp32"
     ) -> "PairScorer":
-        """Load a folder. Raises :class:`ModelError` when the model gives neither one nor two labels."""
-        import torch
+        """Load a folder. Raises :class:`ModelError` when the model gives neither one nor two labels for a pair."""
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        from retkd.segment_head import HEAD_FILE, SegmentCrossEncoder
+        from retkd.segment_head import SegmentCrossEncoder
 
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-        if (path / HEAD_FILE).is_file():
+        dtype = dtype_of(precision)
+        _require_pair_model(path)
+        if (path / SegmentCrossEncoder.HEAD_FILE).is_file():
             pairs: Any = SegmentCrossEncoder.load(path, dtype).to(device).eval()
             return cls(pairs, AutoTokenizer.from_pretrained(str(path)), max_length, query_max_length)
         model = AutoModelForSequenceClassification.from_pretrained(str(path), dtype=dtype).to(device).eval()
@@ -74,13 +81,33 @@ class PairScorer:
             for batch in token_batches(lengths, budget):
                 rows = {name: [column[i] for i in batch] for name, column in columns.items()}
                 scores[batch] = self.forward(rows).float().cpu().numpy()
-        self._require_finite(scores, pairs)
+        require_finite(scores, pairs)
         return scores, cut
 
     def forward(self, columns: dict[str, list[list[int]]]) -> Any:
         """Raw scores ``[pair]`` of tokenised pairs, with gradient if it is on."""
         features = {n: t.to(self.model.device) for n, t in padded(columns, pad_values(self.tokenizer)).items()}
         return raw_scores(self.model(**features).logits)
+
+    def inputs(self, lists: Sequence[CandidateList]) -> tuple[tuple["Features", ...], np.ndarray]:
+        """Batches of similar length that :meth:`scores` reads, and where the score of each pair then stands."""
+        from retkd.collator import chunks
+
+        columns, _ = self.tokenize([(query, text) for query, texts in lists for text in texts])
+        lengths = np.array([len(row) for row in columns["input_ids"]])
+        order = np.argsort(-lengths, kind="stable")
+        values = pad_values(self.tokenizer)
+        batches = tuple(
+            padded({name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, values)
+            for start, stop in chunks(lengths[order], *pass_limits(self.model.device.type))
+        )
+        return batches, places(order)
+
+    def scores(self, inputs: tuple["Features", ...]) -> "Tensor":
+        """Raw scores ``[pair]`` of the batches, with gradient if it is on."""
+        import torch
+
+        return torch.cat([raw_scores(self.model(**batch).logits) for batch in inputs])
 
     def tokenize(self, pairs: Sequence[Pair]) -> tuple[dict[str, list[list[int]]], np.ndarray]:
         """Ragged token columns of the pairs, and whether each was cut."""
@@ -101,9 +128,9 @@ class PairScorer:
     @property
     def reads_segments(self) -> bool:
         """Whether the model must be told which text a token comes from."""
-        from retkd.segment_head import SegmentCrossEncoder
+        from retkd.segment_head import SegmentHead
 
-        return isinstance(self.model, SegmentCrossEncoder)
+        return isinstance(self.model, SegmentHead)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens and without a cut."""
@@ -127,17 +154,42 @@ class PairScorer:
         ends = [row[self.query_max_length - 1][1] if is_cut else None for row, is_cut in zip(offsets, cut, strict=True)]
         return [query[:end] for query, end in zip(queries, ends, strict=True)], cut
 
-    def _require_finite(self, scores: np.ndarray, pairs: Sequence[Pair]) -> None:
-        bad = np.flatnonzero(~np.isfinite(scores))
-        if len(bad):
-            raise ModelError(
-                f"the teacher gave {len(bad):,} scores that are not finite",
-                where=f"query {pairs[bad[0]][0][:80]!r}, document {pairs[bad[0]][1][:80]!r}",
-                seen=float(scores[bad[0]]),
-                next_step="score in fp32 (precision: fp32), or look at the model's weights",
-            )
+
+def require_finite(scores: np.ndarray, pairs: Sequence[Pair]) -> None:
+    """Raise :class:`ModelError` when a score is NaN or infinite."""
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise ModelError(
+            f"the teacher gave {len(bad):,} scores that are not finite",
+            where=f"query {pairs[bad[0]][0][:80]!r}, document {pairs[bad[0]][1][:80]!r}",
+            seen=float(scores[bad[0]]),
+            next_step="score in fp32 (precision: fp32), or look at the model's weights",
+        )
 
 
 def raw_scores(logits: Any) -> Any:
     """The one logit of each pair; of two labels, the second's minus the first's."""
     return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+
+
+def dtype_of(precision: str) -> Any:
+    """The torch type of fp32, bf16 or fp16."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _require_pair_model(path: Path) -> None:
+    """Raise :class:`ModelError` for a head that reads no pair: transformers would put a new one in its place."""
+    from retkd.beca import Beca
+    from retkd.uni_encoder import UniEncoder
+
+    for head, kind in ((UniEncoder.HEAD_FILE, "uni_encoder"), (Beca.HEAD_FILE, "beca")):
+        if (path / head).is_file():
+            raise ModelError(
+                "this folder holds no cross-encoder",
+                where=path,
+                seen=head,
+                allowed="a sequence-classification model, or one that teach trained with head classifier or segments",
+                next_step=f"use the teacher kind {kind}",
+            )

@@ -48,3 +48,8 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
         document_row={doc_id: row for row, doc_id in enumerate(corpus.doc_ids)},
         query_row={query.query_id: row for row, query in enumerate(queries)},
     )
+
+
+def dense_teachers(refs: Sequence[str], split: str, inputs: Inputs, device: str, work: Path) -> dict[str, DenseTeacher]:
+    """The teachers of all models, each once."""
+    return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(set(refs))}

@@ -19,15 +19,10 @@ class DistilledEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder.model
         self.objective = list(objective)
-        self.labels = labels([term.kind for term in objective])  # type: ignore[attr-defined]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """``loss`` and, detached, each unweighted term under its label."""
-        scored = self.score(batch)
-        terms = [term.loss(scored) for term in self.objective]
-        loss = torch.stack([term.weight * value for term, value in zip(self.objective, terms, strict=True)]).sum()
-        named = {label: value.detach() for label, value in zip(self.labels, terms, strict=True)}
-        return {"loss": loss, **named}
+        return weighted(self.objective, self.score(batch))
 
     def score(self, batch: Batch) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
@@ -53,6 +48,14 @@ class DistilledEncoder(nn.Module):
         if model is None or "inputs_embeds" not in inspect.signature(model.forward).parameters:
             return None
         return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+def weighted(objective: Sequence[Objective], scored: ScoredBatch) -> dict[str, Tensor]:
+    """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label."""
+    values = [term.loss(scored) for term in objective]
+    loss = torch.stack([term.weight * value for term, value in zip(objective, values, strict=True)]).sum()
+    names = labels([term.kind for term in objective])  # type: ignore[attr-defined]
+    return {"loss": loss, **{name: value.detach() for name, value in zip(names, values, strict=True)}}
 
 
 def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:

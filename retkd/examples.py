@@ -1,7 +1,7 @@
 """Candidate lists as training examples: rows of the table joined with texts by id."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,9 @@ from retkd import candidates as table
 from retkd.batch import Example
 from retkd.collections.base import Collection
 from retkd.errors import DataError
+
+if TYPE_CHECKING:
+    from retkd.objectives.base import Objective
 
 
 class CandidateLists(Sequence[Example]):
@@ -62,6 +65,28 @@ def _complete(rows: pa.Table, name: str) -> np.ndarray:
             next_step=f"score deeper, or let the select stage drop them with `teacher: {name}`",
         )
     return np.asarray(column.to_numpy())
+
+
+def require_objective(objective: Sequence["Objective"], rows: pa.Table, steps: int) -> None:
+    """Raise where a term cannot learn from the training rows: a teacher on another scale, a single candidate, no positive."""
+    labelled = any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist())
+    for term in objective:
+        reader = f"the objective {term.kind!r}"  # type: ignore[attr-defined]
+        if term.teacher_name is not None:
+            table.require_scale(rows, term.teacher_name, term.SCALES, reader, term.RULE)
+        if term.needs_lists:
+            require_lists(rows, reader)
+        if term.needs_positives and steps and not labelled:
+            raise DataError(
+                f"{reader} needs judged positives and the training rows have none",
+                where="column relevance, split train",
+                next_step="use a collection with train qrels, or an objective that learns from the teacher alone, such as kl",
+            )
+
+
+def teachers_of(objective: Sequence["Objective"]) -> list[str]:
+    """The teacher columns that the terms read, sorted."""
+    return sorted({term.teacher_name for term in objective if term.teacher_name})
 
 
 def require_lists(rows: pa.Table, reader: str) -> None:

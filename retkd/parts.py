@@ -41,7 +41,11 @@ Encoder = Annotated[str, ModelInput(("encoder",))]
 """A sentence-transformers encoder: stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 """A sequence-classification model with one score: stage name, folder, ``package:NAME`` or hub id."""
-AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder"))]
+UniEncoder = Annotated[str, ModelInput(("uni_encoder",))]
+"""What `teach` makes with ``head: uni``: stage name, folder or hub id."""
+Beca = Annotated[str, ModelInput(("beca",))]
+"""What `teach` makes with ``head: beca``: stage name, folder or hub id."""
+AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder", "uni_encoder", "beca"))]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
 
 Marker = StageInput | ModelInput

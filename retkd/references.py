@@ -94,17 +94,23 @@ def _is_no_model(ref: str) -> bool:
 
 
 def _gives(stages: dict[str, Any], name: str, marker: ModelInput) -> bool:
-    return bool(set(STAGES[stages[name].kind].OUTPUTS) & set(marker.outputs))
+    return bool(set(outputs_of(stages[name])) & set(marker.outputs))
+
+
+def outputs_of(config: Any) -> tuple[str, ...]:
+    """What a stage gives: of all that its kind can give, what its configuration says it does."""
+    given: tuple[str, ...] = getattr(config, "gives", STAGES[config.kind].OUTPUTS)
+    return given
 
 
 def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> RecipeError | None:
     wanted = " or ".join(marker.outputs)
-    fitting = [name for name, config in stages.items() if set(STAGES[config.kind].OUTPUTS) & set(marker.outputs)]
+    fitting = [name for name, config in stages.items() if set(outputs_of(config)) & set(marker.outputs)]
     if value not in stages:
         return RecipeError(
             f"there is no stage {value!r}", where=where, seen=value, next_step=did_you_mean(value, fitting)
         )
-    given = STAGES[stages[value].kind].OUTPUTS
+    given = outputs_of(stages[value])
     if not set(given) & set(marker.outputs):
         return RecipeError(
             f"the stage {value!r} does not give {wanted}",

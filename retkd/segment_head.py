@@ -6,24 +6,25 @@ vectors do: read the pair in one pass, take the mean u of the query's tokens and
     scale * cos(u, v) + w . [u * v ; |u - v|]
 
 with w = 0 at first. The features of w are those of InferSent (Conneau et al. 2017) without u and v themselves. The
-folder holds the encoder and ``segment_head.safetensors``.
+folder holds the encoder and ``segment_head.safetensors``. :mod:`retkd.uni_encoder` has the same head.
 """
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-HEAD_FILE = "segment_head.safetensors"
 INITIAL_SCALE = 10.0
 QUERY, DOCUMENT = 1, 2
 
 
-class SegmentCrossEncoder(nn.Module):
-    """Called like a sequence-classification model with one label, and with ``segments`` ``[pair, token]``:
-    1 on the query's tokens, 2 on the document's, 0 on special tokens and padding."""
+class SegmentHead(nn.Module):
+    """An encoder with the head on top. ``HEAD_FILE`` holds the head in the model's folder, and so tells which model it is."""
+
+    HEAD_FILE: ClassVar[str]
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -32,14 +33,14 @@ class SegmentCrossEncoder(nn.Module):
         self.weight = nn.Parameter(torch.zeros(2 * encoder.config.hidden_size))
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> "SegmentCrossEncoder":
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
         """An encoder folder; with its head when it has one, else with a new one."""
         from safetensors.torch import load_file
         from transformers import AutoModel
 
         model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype))
-        if (folder / HEAD_FILE).is_file():
-            head = load_file(folder / HEAD_FILE)
+        if (folder / cls.HEAD_FILE).is_file():
+            head = load_file(folder / cls.HEAD_FILE)
             model.scale.data, model.weight.data = head["scale"], head["weight"]
         return model
 
@@ -49,7 +50,7 @@ class SegmentCrossEncoder(nn.Module):
 
         self.base_model.save_pretrained(folder)
         head = {"scale": self.scale.detach().cpu().contiguous(), "weight": self.weight.detach().cpu().contiguous()}
-        save_file(head, Path(folder) / HEAD_FILE)
+        save_file(head, Path(folder) / self.HEAD_FILE)
 
     @property
     def config(self) -> Any:
@@ -61,13 +62,24 @@ class SegmentCrossEncoder(nn.Module):
         """Where the parameters are."""
         return self.scale.device
 
+    def compare(self, u: Float[Tensor, "pair dim"], v: Float[Tensor, "pair dim"]) -> Float[Tensor, "pair"]:
+        """Float32 scores of pairs of mean vectors."""
+        u, v = u.float(), v.float()
+        features_of_pair = torch.cat([u * v, (u - v).abs()], dim=1)
+        return self.scale * torch.cosine_similarity(u, v, dim=1) + features_of_pair @ self.weight
+
+
+class SegmentCrossEncoder(SegmentHead):
+    """Called like a sequence-classification model with one label, and with ``segments`` ``[pair, token]``:
+    1 on the query's tokens, 2 on the document's, 0 on special tokens and padding."""
+
+    HEAD_FILE: ClassVar[str] = "segment_head.safetensors"
+
     def forward(self, segments: Tensor, **features: Tensor) -> SimpleNamespace:
         """``logits`` ``[pair, 1]``, float32."""
         states = self.base_model(**features).last_hidden_state
-        u, v = (mean_of(states, segments == segment).float() for segment in (QUERY, DOCUMENT))
-        cosine = torch.cosine_similarity(u, v, dim=1)
-        features_of_pair = torch.cat([u * v, (u - v).abs()], dim=1)
-        return SimpleNamespace(logits=(self.scale * cosine + features_of_pair @ self.weight).unsqueeze(1))
+        u, v = (mean_of(states, segments == segment) for segment in (QUERY, DOCUMENT))
+        return SimpleNamespace(logits=self.compare(u, v).unsqueeze(1))
 
 
 def mean_of(states: Tensor, mask: Tensor) -> Tensor:

@@ -41,7 +41,6 @@ ABOVE_STAGES = (
 
 EXCEPTIONS = {
     ("objectives", "losses"): "an objective is a few parameters around a pure function of losses",
-    ("teachers", "losses"): "teach trains with the localised contrastive loss",
 }
 """(importer, imported) -> why one family may import another."""
 

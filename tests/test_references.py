@@ -103,3 +103,22 @@ def test_inputs_are_stages_and_models_are_what_stands_outside(tmp_path: Path) ->
     assert inputs_of(stages, "mine") == []
     assert (models_of(stages, "score"), models_of(stages, "train")) == (["/models/teacher"], ["/models/base"])
     assert models_of(stages, "evaluate") == []
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "fits"),
+    [
+        ("uni", "uni_encoder", True),
+        ("uni", "cross_encoder", False),
+        ("beca", "beca", True),
+        ("segments", "uni_encoder", False),
+    ],
+)
+def test_what_a_teach_stage_gives_follows_its_head(tmp_path: Path, head: str, kind: str, fits: bool) -> None:
+    teach = f"  teach: {{kind: teach, candidates: mine, base: /models/base, head: {head}}}\n"
+    text = TEXT.replace("  score:\n", teach + "  score:\n")
+    path = written(tmp_path, text, **{"kind: cross_encoder, model: /models/teacher": f"kind: {kind}, model: teach"})
+    if fits:
+        assert inputs_of(load(path).stages, "score") == ["mine", "teach"]
+    else:
+        assert f"the stage 'teach' does not give {kind}\n" in error_of(path)

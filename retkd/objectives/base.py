@@ -35,6 +35,11 @@ class Objective(Part):
         return self.teacher_name is not None
 
     @property
+    def reads_in_batch(self) -> bool:
+        """Whether this term reads scores of documents that other queries brought."""
+        return bool(getattr(self, "in_batch", False))
+
+    @property
     def needs_positives(self) -> bool:
         """Whether this term learns from judged positives, so that rows without any cannot train it."""
         return False

@@ -27,6 +27,11 @@ class InBatchKL(Objective):
     student_temperature: float = Field(default=0.05, gt=0.0)
     teacher_temperature: float = Field(default=0.05, gt=0.0)
 
+    @property
+    def reads_in_batch(self) -> bool:
+        """Always."""
+        return True
+
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over queries, in nats."""
         import torch

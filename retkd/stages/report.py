@@ -15,7 +15,8 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-AnyStageName = Annotated[str, StageInput(("candidates", "cross_encoder", "encoder", "index", "evaluation", "export"))]
+OTHERS = ("candidates", "cross_encoder", "uni_encoder", "beca", "encoder", "index", "evaluation", "export")
+AnyStageName = Annotated[str, StageInput(OTHERS)]
 
 
 class Config(StageConfig):

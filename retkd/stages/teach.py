@@ -1,10 +1,12 @@
-"""Train a teacher: a cross-encoder on labels and mined negatives, from any encoder checkpoint."""
+"""Train a teacher of pairs or lists, from any encoder checkpoint or another teacher: on labels, on another teacher, on both."""
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from retkd.objectives import AnyObjective
+from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
 from retkd.parts import AnyModel, Candidates
 from retkd.selection import AnySampler
@@ -17,7 +19,7 @@ NAME = "teach"
 VERSION = 1
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
-OUTPUTS = ("cross_encoder",)
+OUTPUTS = ("cross_encoder", "uni_encoder", "beca")
 
 
 class Config(Optimisation, StageConfig):
@@ -27,14 +29,30 @@ class Config(Optimisation, StageConfig):
     candidates: Candidates
     base: AnyModel
     sampler: AnySampler = Random(num_negatives=7)
+    unlabelled: Literal["drop", "keep"] = Field(
+        default="drop", description="train queries without a judged positive: another teacher's scores need none"
+    )
+    objective: list[AnyObjective] = Field(
+        default=[InfoNCE(temperature=1.0, in_batch=False)],
+        min_length=1,
+        description="weighted terms, as in train; default: each positive against its own list's negatives",
+    )
     batch_queries: int = Field(default=8, ge=1)
     max_length: int = Field(default=256, ge=8, description="tokens of query, document and special tokens together")
     query_max_length: int = Field(default=64, ge=2)
-    head: Literal["classifier", "segments"] = Field(
+    head: Literal["classifier", "segments", "uni", "beca"] = Field(
         default="classifier",
-        description="classifier: a new one-label head. segments: compares the two texts' mean vectors, so that a "
-        "sentence encoder begins as a judge and not at random (retkd/segment_head.py)",
+        description="classifier: one label on [CLS]. segments: compares the two texts' mean vectors, so that a "
+        "sentence encoder begins as a judge and not at random (retkd/segment_head.py). uni: the same over all candidates "
+        "of a query in one pass (retkd/uni_encoder.py). beca: texts encoded apart, a matcher over their tokens "
+        "(retkd/beca.py). A base with this head goes on with it; any other gets a new one",
     )
+    mask: Literal["blocked", "arrow"] = Field(
+        default="blocked",
+        description="of head uni: what the query sees. blocked: itself, so a score is that of its pair. "
+        "arrow: all candidates of the pass",
+    )
+    candidates_per_pass: int = Field(default=8, ge=1, description="of head uni with the mask arrow")
     head_learning_rate: float | None = Field(
         default=None, gt=0.0, description="of the new head; default: learning_rate"
     )
@@ -44,22 +62,40 @@ class Config(Optimisation, StageConfig):
     dev_queries: int = Field(default=100, ge=1)
     primary: str = "nDCG@10"
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The one kind of model that this head makes."""
+        return {"uni": ("uni_encoder",), "beca": ("beca",)}.get(self.head, ("cross_encoder",))
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        if self.head != "uni" and self.model_fields_set & {"mask", "candidates_per_pass"}:
+            raise ValueError(f"`mask` and `candidates_per_pass` are of `head: uni`; this head is {self.head}")
+        reading = [term.kind for term in self.objective if term.reads_in_batch]
+        if self.head != "beca" and reading:
+            raise ValueError(
+                f"the objective {reading[0]} reads scores of other queries' documents, and a model with head {self.head} "
+                "scores a query's own candidates: set `in_batch: false`, or use `head: beca`"
+            )
+        return self
+
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish ``model/`` (a sequence-classification folder with one label) and ``trace.jsonl``."""
+    """Publish ``model/`` (a folder that the teacher kind named by ``gives`` loads) and ``trace.jsonl``."""
     import torch
 
     from retkd import candidates as table
     from retkd.batching import settle
-    from retkd.examples import CandidateLists
+    from retkd.dense_teacher import dense_teachers
+    from retkd.examples import CandidateLists, require_objective, teachers_of
     from retkd.resources import device
     from retkd.selection.rules import select
-    from retkd.teachers.training import CrossEncoderModel, PairCollator, new_cross_encoder, optimizer
+    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer
     from retkd.trainer import train, write_trace
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
-    scorer = new_cross_encoder(inputs.models[config.base].path, where, config)
+    scorer = new_scorer(inputs.models[config.base].path, where, config)
     artifact = inputs.artifacts[config.candidates]
     mined = table.read(artifact / "train")
     rows, dropped = select(
@@ -69,15 +105,17 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         filters=[],
         sampler=config.sampler,
         teacher=None,
-        unlabelled="drop",
+        unlabelled=config.unlabelled,
         seed=inputs.seed,
     )
-    examples = CandidateLists(rows, inputs.collection, "train", [])
-    model = CrossEncoderModel(scorer.model)
+    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
+    require_objective(config.objective, rows, config.steps)
+    models = [term.model for term in config.objective if getattr(term, "model", None)] if config.steps else []
+    model = TaughtModel(scorer, config.objective)
     trace = train(
         model,
         examples,
-        PairCollator(scorer),
+        collator(scorer, dense_teachers(models, "train", inputs, where, out / "work")),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,

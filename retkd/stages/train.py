@@ -40,8 +40,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
     from retkd import candidates as table
     from retkd.collator import Collator
+    from retkd.dense_teacher import dense_teachers
     from retkd.distillation import DistilledEncoder
-    from retkd.examples import CandidateLists
+    from retkd.examples import CandidateLists, require_objective, teachers_of
     from retkd.resources import device
     from retkd.trainer import train, write_trace
 
@@ -51,13 +52,13 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder = config.student.build(base.path, where)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
-    _check_objective(config, rows)
-    teachers = sorted({term.teacher_name for term in config.objective if term.teacher_name})
-    examples = CandidateLists(rows, inputs.collection, "train", teachers)
+    require_objective(config.objective, rows, config.steps)
+    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
+    models = [term.model for term in config.objective if getattr(term, "model", None)] if config.steps else []
     trace = train(
         DistilledEncoder(encoder, config.objective),
         examples,
-        Collator(encoder, _dense_teachers(config, inputs, where, out / "work")),
+        Collator(encoder, dense_teachers(models, "train", inputs, where, out / "work")),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
@@ -76,32 +77,6 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         with atomic(out / name) as temporary:
             write(temporary)
     return _metrics(config, examples, trace, encoder)
-
-
-def _dense_teachers(config: Config, inputs: Inputs, where: str, work: Path) -> dict[str, Any]:
-    from retkd.dense_teacher import dense_teacher
-
-    refs = {term.model for term in config.objective if getattr(term, "model", None)} if config.steps else set()
-    return {ref: dense_teacher(ref, "train", inputs, where, work) for ref in sorted(refs)}
-
-
-def _check_objective(config: Config, rows: Any) -> None:
-    from retkd import candidates as table
-    from retkd.errors import DataError
-    from retkd.examples import require_lists
-
-    for term in config.objective:
-        if term.teacher_name is not None:
-            table.require_scale(rows, term.teacher_name, term.SCALES, f"the objective {term.kind!r}", term.RULE)
-        if term.needs_lists:
-            require_lists(rows, f"the objective {term.kind!r}")
-        labelled = any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist())
-        if term.needs_positives and config.steps and not labelled:
-            raise DataError(
-                f"the objective {term.kind!r} needs judged positives and the training rows have none",
-                where="column relevance, split train",
-                next_step="use a collection with train qrels, or an objective that learns from the teacher alone, such as kl",
-            )
 
 
 def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) -> Any:

@@ -3,10 +3,15 @@
 from typing import Any
 
 from retkd.parts import one_of, registry
+from retkd.teachers.beca import BecaTeacher
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
+from retkd.teachers.late_interaction import LateInteraction
+from retkd.teachers.uni_encoder import UniEncoderTeacher
 
-TEACHERS = registry("teachers", CrossEncoderTeacher, BiEncoder, Ensemble)
+TEACHERS = registry(
+    "teachers", CrossEncoderTeacher, UniEncoderTeacher, BecaTeacher, LateInteraction, BiEncoder, Ensemble
+)
 
 AnyTeacher: Any = one_of(TEACHERS)

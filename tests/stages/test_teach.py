@@ -1,21 +1,23 @@
-"""The teach stage: a cross-encoder out of an encoder, from labels and mined negatives."""
+"""The teach stage: a teacher of pairs or lists out of an encoder or another teacher, from labels or another's scores."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from retkd import candidates
 from retkd.cross_encoder import PairScorer
-from retkd.errors import DataError
+from retkd.errors import DataError, ScaleError
 from retkd.selection.rules import select
 from retkd.selection.samplers import Random
-from retkd.stages.teach import Config, run
+from retkd.stages.teach import OUTPUTS, Config, run
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError, stop_after
-from tests.tables import rows_of, written
+from tests.tables import pairs, rows_of, scored, written
 
 CONFIG = Config(
     candidates="mine",
@@ -41,7 +43,7 @@ def ready(inputs: MakeInputs, mined: Path, encoder_folder: Path) -> Any:
 
 
 def changed(**fields: Any) -> Config:
-    return Config(**{**dict(CONFIG), **fields})
+    return Config(**{**{name: getattr(CONFIG, name) for name in CONFIG.model_fields_set}, **fields})
 
 
 def test_it_publishes_a_cross_encoder_and_tells_what_it_did(ready: Any, tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_twice_gives_the_same_bytes_and_a_change_gives_others(ready: Any, tmp_pa
     assert len(weights) == 3
 
 
-@pytest.mark.parametrize("head", ["classifier", "segments"])
+@pytest.mark.parametrize("head", ["classifier", "segments", "uni", "beca"])
 def test_stopped_and_run_again_it_gives_the_same_bytes(
     ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
@@ -107,3 +109,101 @@ def test_without_a_judged_positive_there_is_nothing_to_teach(ready: Any, tmp_pat
     with pytest.raises(DataError) as error:
         run(CONFIG, ready(artifact), tmp_path / "out")
     assert str(error.value).startswith("there are no candidate lists to train on\n  where: split train\n")
+
+
+def ranked(folder: Path, artifact: Path, collection: Any, *, gap: bool = False) -> Path:
+    """The mined train lists without labels; a teacher that ranks a query's own document first, then by length."""
+    rows = candidates.read(artifact / "train")
+    texts = {d.doc_id: len(d.full_text) for d in collection.documents_by_id(sorted(set(rows["doc_id"].to_pylist())))}
+    scores: list[float | None] = [1000.0 if q.lstrip("q") == d.lstrip("d") else float(texts[d]) for q, d in pairs(rows)]
+    if gap:
+        scores[3] = None
+    without = rows.set_column(5, rows.schema.field("relevance"), pa.nulls(rows.num_rows, pa.int8()))
+    return written(scored(without, "llm", scores, "rank"), folder / "train").parent
+
+
+DISTILLED: dict[str, Any] = {
+    "objective": [{"kind": "ranknet", "teacher": "llm", "student_scale": 1.0}],
+    "unlabelled": "keep",
+    "sampler": {"kind": "top_k", "num_negatives": 100},
+    "evaluate_every": None,
+}
+
+
+@pytest.mark.parametrize("head", ["segments", "uni"])
+def test_it_learns_the_order_of_another_teacher_without_a_label(ready: Any, tmp_path: Path, head: str) -> None:
+    artifact = ranked(tmp_path / "ranked", ready().artifacts["mine"], ready().collection)
+    told = {"learning_rate": 3e-3, "head_learning_rate": None, "schedule": "constant_with_warmup", "batch_queries": 8}
+    config = changed(**DISTILLED, **told, head=head, steps=40, save_every=100)
+    metrics = run(config, ready(artifact), tmp_path / "out")
+    assert metrics.values["queries"] == 18
+    assert metrics.rows_out + sum(metrics.rows_dropped.values()) == metrics.rows_in
+    trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    losses = [row["ranknet"] for row in trace]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_a_second_stage_goes_on_from_the_first(ready: Any, inputs: MakeInputs, tmp_path: Path) -> None:
+    """With no steps it is the first stage's model, head and all."""
+    run(changed(head="uni", mask="arrow"), ready(), tmp_path / "first")
+    again = inputs(ready().artifacts, {"base": tmp_path / "first" / "model"})
+    run(changed(head="uni", mask="arrow", steps=0, evaluate_every=None), again, tmp_path / "second")
+    for name in ("model.safetensors", "uni_head.safetensors", "uni_encoder.json"):
+        assert (tmp_path / "second" / "model" / name).read_bytes() == (tmp_path / "first" / "model" / name).read_bytes()
+
+
+def test_a_document_that_the_other_teacher_has_not_ranked_is_refused(ready: Any, tmp_path: Path) -> None:
+    """It is null, which is neither the best nor the worst."""
+    artifact = ranked(tmp_path / "ranked", ready().artifacts["mine"], ready().collection, gap=True)
+    with pytest.raises(DataError) as error:
+        run(changed(**DISTILLED), ready(artifact), tmp_path / "out")
+    assert str(error.value).startswith(
+        "1 training rows have no score of teacher 'llm'\n  where: query_id 'q0', doc_id "
+    )
+
+
+def test_ranks_are_no_logits(ready: Any, tmp_path: Path) -> None:
+    artifact = ranked(tmp_path / "ranked", ready().artifacts["mine"], ready().collection)
+    config = changed(**{**DISTILLED, "objective": [{"kind": "kl", "teacher": "llm"}]})
+    with pytest.raises(ScaleError, match="the objective 'kl' cannot use the scores of teacher 'llm'"):
+        run(config, ready(artifact), tmp_path / "out")
+
+
+def test_labels_that_the_objective_needs_and_that_are_not_there(ready: Any, tmp_path: Path) -> None:
+    artifact = ranked(tmp_path / "ranked", ready().artifacts["mine"], ready().collection)
+    config = changed(**{**DISTILLED, "objective": list(CONFIG.objective)})
+    with pytest.raises(
+        DataError, match="the objective 'infonce' needs judged positives and the training rows have none"
+    ):
+        run(config, ready(artifact), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (
+            {"objective": [{"kind": "infonce"}]},
+            "the objective infonce reads scores of other queries' documents, and a model with head classifier scores a "
+            "query's own candidates: set `in_batch: false`, or use `head: beca`",
+        ),
+        (
+            {"head": "uni", "objective": [{"kind": "in_batch_kl", "model": "m"}]},
+            "the objective in_batch_kl reads scores of other queries' documents, and a model with head uni scores a "
+            "query's own candidates: set `in_batch: false`, or use `head: beca`",
+        ),
+        (
+            {"head": "segments", "mask": "arrow"},
+            "`mask` and `candidates_per_pass` are of `head: uni`; this head is segments",
+        ),
+    ],
+)
+def test_keys_that_do_not_fit_the_head(told: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Config(candidates="mine", base="base", **told)
+    assert message in str(error.value)
+
+
+def test_what_it_gives_follows_the_head() -> None:
+    given = {head: Config(candidates="mine", base="base", head=head).gives for head in ("segments", "uni", "beca")}
+    assert given == {"segments": ("cross_encoder",), "uni": ("uni_encoder",), "beca": ("beca",)}
+    assert {output for outputs in given.values() for output in outputs} == set(OUTPUTS)

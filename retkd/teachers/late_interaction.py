@@ -1,0 +1,37 @@
+"""A late-interaction model as teacher: one vector per token, MaxSim."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from retkd.parts import Encoder as EncoderField
+from retkd.stage import Inputs
+from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
+from retkd.teachers.stored import Stored, by_document, pairs_of
+
+
+class LateInteraction(Teacher):
+    """A multi-vector model of sentence-transformers (ColBERT, PyLate), or the token states of a dense encoder.
+
+    Each text is encoded once per shard. Scores are sums over the query's tokens: they grow with the query.
+    """
+
+    kind: Literal["late_interaction"] = "late_interaction"
+    model: EncoderField
+    pairs_per_shard: int = Field(default=2048, ge=1)
+
+    def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
+        """Sums of MaxSim through the pair-score store."""
+        from retkd.resources import device
+        from retkd.token_encoder import TokenEncoder
+
+        texts = pair_texts(splits, inputs)
+        model = inputs.models[self.model]
+        encoder = TokenEncoder.load(model.path, device(inputs.runtime.device, inputs.runtime.threads))
+        settings: dict[str, object] = {"kind": self.kind}
+        return Stored(name, splits, inputs, work, texts, model.digest, settings, self.pairs_per_shard).judge(
+            lambda positions: by_document(lambda found: encoder.counts(found, "document"), texts, positions),
+            lambda positions: encoder.score_with_cuts(pairs_of(texts, positions), inputs.runtime.tokens_per_batch),
+            "unbounded",
+        )
