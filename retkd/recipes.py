@@ -56,12 +56,16 @@ def kinds() -> list[tuple[str, str]]:
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
     from retkd.teachers import TEACHERS
+    from retkd.teachers.calibration import CALIBRATIONS
+    from retkd.teachers.weighting import WEIGHTINGS
 
     families: dict[str, Any] = {
         "stages": STAGES,
         "collections": COLLECTIONS,
         "miners": MINERS,
         "teachers": TEACHERS,
+        "calibrations": CALIBRATIONS,
+        "weightings": WEIGHTINGS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
         "students": STUDENTS,

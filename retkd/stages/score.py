@@ -43,7 +43,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         judged = teacher.judge(name, splits, inputs, out / "work")
         for split, scores in judged.scores.items():
             tables[split] = _with_column(tables[split], name, chosen[split], scores, judged.scale)
-        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values()))}
+        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values())), **judged.told}
         metrics.timings[f"{name}_new_pairs"] = judged.num_new
         metrics.truncation_rate[name] = judged.truncation_rate
     for split, rows in tables.items():
