@@ -10,7 +10,7 @@ from retkd.stage import Inputs, Metrics, StageConfig
 from retkd.teachers import AnyTeacher
 
 NAME = "score"
-VERSION = 1
+VERSION = 2
 SEEDED = False
 VOLATILE: tuple[str, ...] = ()
 OUTPUTS = ("candidates",)
@@ -29,7 +29,7 @@ class Config(StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the same tables with the columns ``teacher.NAME``."""
+    """Publish the same tables with the columns ``teacher.NAME``, and ``disagreement.json`` when there are two teachers."""
     from retkd import candidates as table
     from retkd.shards import atomic, shard_name
     from retkd.teachers.base import Rows
@@ -49,10 +49,28 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for split, rows in tables.items():
         with atomic(out / split / shard_name(0, 1)) as temporary:
             table.write(table.checked(rows), temporary, {"retkd.key": inputs.key})
+    _tell_disagreement(config, inputs, tables, out)
     metrics.rows_out = metrics.rows_in
     unscored = metrics.rows_in - sum(map(len, chosen.values()))
     metrics.values["rows_below_depth"] = unscored
     return metrics
+
+
+def _tell_disagreement(config: Config, inputs: Inputs, tables: dict[str, Any], out: Path) -> None:
+    """Ensembles are left out: they agree with their members by making."""
+    import json
+
+    from retkd import candidates as table
+    from retkd.shards import atomic
+    from retkd.teachers.disagreement import disagreement
+
+    columns = dict.fromkeys(name for rows in tables.values() for name in table.teacher_columns(rows))
+    names = [name.removeprefix(table.TEACHER) for name in columns]
+    ensembles = {name for name, teacher in config.teachers.items() if teacher.kind == "ensemble"}
+    told = disagreement(tables, [name for name in names if name not in ensembles], inputs.collection)
+    if told:
+        with atomic(out / "disagreement.json") as temporary:
+            temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _chosen(rows: Any, depth: int | None, split: str) -> Any:

@@ -1,5 +1,6 @@
 """The score stage: one column per teacher, each pair scored once, whatever happens in between."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,19 @@ def test_each_teacher_gets_a_column_with_its_scale(ready: Any, mined: Path, tmp_
     }
     assert metrics.truncation_rate == {"ce": 0.0, "bi": 0.0, "both": 0.0}
     assert metrics.timings["ce_new_pairs"] == num_rows
+
+
+def test_two_teachers_disagree_in_a_file_and_one_does_not(ready: Any, tmp_path: Path) -> None:
+    both = Ensemble(members=["ce", "bi"])  # type: ignore[arg-type]
+    teachers = {"ce": CE, "bi": BiEncoder(model="base"), "both": both}
+    run(Config(candidates="mine", teachers=teachers), ready(), tmp_path / "two")
+    told = json.loads((tmp_path / "two" / "disagreement.json").read_text())
+    assert set(told) == {"train", "dev", "test"}
+    assert [pair["teachers"] for pair in told["dev"]] == [["ce", "bi"]]
+    assert -1 <= told["dev"][0]["tau"]["mean"] <= 1
+    assert len(told["dev"][0]["pairs"]) == 5
+    run(CONFIG, ready(), tmp_path / "one")
+    assert not (tmp_path / "one" / "disagreement.json").exists()
 
 
 def test_below_the_depth_only_training_positives_are_scored(ready: Any, mined: Path, tmp_path: Path) -> None:
