@@ -116,19 +116,55 @@ def validate(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="recipes, indexes or kinds")] = "recipes") -> None:
-    """List the recipes, the index recipes, or every kind of every part."""
+def list_(what: Annotated[str, typer.Argument(help="recipes, indexes, formats or kinds")] = "recipes") -> None:
+    """List the recipes, the index recipes, the training files of other tools, or every kind of every part."""
     from retkd import recipes, screen
 
-    listings = {"recipes": recipes.listed, "indexes": recipes.listed_indexes, "kinds": recipes.kinds}
+    listings = {
+        "recipes": recipes.listed,
+        "indexes": recipes.listed_indexes,
+        "formats": recipes.listed_formats,
+        "kinds": recipes.kinds,
+    }
     if what not in listings:
-        raise RetkdError("ls lists recipes, indexes or kinds", seen=what)
+        raise RetkdError("ls lists recipes, indexes, formats or kinds", seen=what)
     screen.pairs(listings[what]())
 
 
 @app.command("cp")
-def copy(recipe: Annotated[str, typer.Argument(help="a name that `retkd ls` shows")], target: Path) -> None:
-    """Copy a recipe to a file of your own; its `name` becomes the file's, so that the runs do not mix."""
+def copy(
+    source: Annotated[
+        str, typer.Argument(help="a recipe that `retkd ls` shows; with --to, a stage, an artifact or a .parquet file")
+    ],
+    target: Annotated[Path | None, typer.Argument(help="the file or folder to write")] = None,
+    to: Annotated[str | None, typer.Option(help="training file of another tool: `retkd ls formats`")] = None,
+    recipe: Annotated[str | None, typer.Option(help="whose stage and texts; default: the latest run")] = None,
+    split: Annotated[str, typer.Option(help="which split's candidates")] = "train",
+    teacher: Annotated[str | None, typer.Option(help="whose scores; may be left out when there is one")] = None,
+    negatives: Annotated[int | None, typer.Option(min=1, help="exactly this many negatives in each list")] = None,
+    workspace: WorkspacePath = WORKSPACE,
+) -> None:
+    """Copy a recipe to a file of your own; or, with --to, candidates to the training file of another tool."""
+    if to is not None:
+        from retkd import screen
+        from retkd.exchange import copy_candidates
+
+        screen.copied(
+            copy_candidates(
+                source, target, to, workspace, recipe=recipe, split=split, teacher=teacher, num_negatives=negatives
+            )
+        )
+    elif target is None:
+        raise RetkdError(
+            "cp needs a target for a recipe, or --to FORMAT for candidates",
+            next_step="retkd cp quickstart my.yaml, or retkd cp select --to flagembedding",
+        )
+    else:
+        _copy_recipe(source, target)
+
+
+def _copy_recipe(recipe: str, target: Path) -> None:
+    """The copy's `name` becomes the file's, so that the runs do not mix."""
     from retkd.recipes import located
 
     source = located(Path(recipe))

@@ -46,6 +46,13 @@ def listed_indexes() -> list[tuple[str, str]]:
     return [(path.stem, headline(path)) for path in sorted(folder("indexes").glob("*.yaml"))]
 
 
+def listed_formats() -> list[tuple[str, str]]:
+    """(name, whose it is and what it loses) of every training file of another tool."""
+    from retkd.formats import FORMATS
+
+    return [(name, f"{form.tool}. Loses {form.loses}") for name, form in FORMATS.items()]
+
+
 def kinds() -> list[tuple[str, str]]:
     """(family, its kinds)."""
     from retkd.collections import COLLECTIONS

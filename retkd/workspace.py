@@ -1,7 +1,7 @@
 """Artifacts on disk: named by what went in, trusted only when their manifest stands.
 
     <workspace>/artifacts/<kind>-<key12>/   one stage's result; manifest.json is renamed into place last
-    <workspace>/<recipe name>/              stages.json, summary.json, report.html of the latest run
+    <workspace>/<recipe name>/              stages.json, collections.json, summary.json, report.html of the latest run
     <workspace>/store/                      pair scores and corpus vectors, shared by all recipes
     <workspace>/cache/                      whatever can be made again
 
