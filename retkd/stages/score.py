@@ -41,8 +41,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
-        for split, scores in judged.scores.items():
-            tables[split] = _with_column(tables[split], name, chosen[split], scores, judged.scale)
+        for split, rows in tables.items():
+            scored = split in judged.scores
+            scores, places = (judged.scores[split], chosen[split]) if scored else ([], [])
+            tables[split] = _with_column(rows, name, places, scores, judged.scale)
         metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values())), **judged.told}
         metrics.timings[f"{name}_new_pairs"] = judged.num_new
         metrics.truncation_rate[name] = judged.truncation_rate
@@ -92,6 +94,7 @@ def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> 
 
     column = np.zeros(rows.num_rows, dtype=np.float32)
     absent = np.ones(rows.num_rows, dtype=bool)
-    column[chosen] = scores
-    absent[chosen] = False
+    if len(chosen):
+        column[chosen] = scores
+        absent[chosen] = False
     return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), scale)
