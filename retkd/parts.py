@@ -145,6 +145,8 @@ def one_of(kinds: Mapping[str, type[Part]]) -> Any:
     return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 - built at run time
 
 
-Scale = Literal["logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank"]
+Scale = Literal[
+    "logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank", "distribution"
+]
 """What a teacher's raw number is. ``unbounded``: a sum such as a dot product or BM25. ``standardised``: mean 0, deviation 1
-per list. ``rank``: no magnitude."""
+per list. ``rank``: no magnitude. ``distribution``: a document's share of its list, most of them 0."""

@@ -60,6 +60,7 @@ def kinds() -> list[tuple[str, str]]:
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
     from retkd.selection import FILTERS, SAMPLERS
+    from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
     from retkd.teachers import TEACHERS
@@ -75,6 +76,7 @@ def kinds() -> list[tuple[str, str]]:
         "weightings": WEIGHTINGS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
+        "targets": TARGETS,
         "students": STUDENTS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,

@@ -6,8 +6,9 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.soft_ce import SoftCE
 from retkd.parts import one_of, registry
 
-OBJECTIVES = registry("objectives", KL, InBatchKL, MarginMSE, InfoNCE)
+OBJECTIVES = registry("objectives", KL, InBatchKL, MarginMSE, InfoNCE, SoftCE)
 
 AnyObjective: Any = one_of(OBJECTIVES)
