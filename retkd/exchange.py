@@ -1,6 +1,5 @@
 """`retkd cp ... --to FORMAT`: a candidates table becomes the training file of another tool."""
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -16,10 +15,7 @@ from retkd.collections.base import Collection
 from retkd.errors import DataError, WorkspaceError, did_you_mean
 from retkd.formats import FORMATS, Format
 from retkd.formats.lists import chosen_teacher, training_lists
-from retkd.workspace import Workspace, manifest
-
-COLLECTIONS = "collections.json"
-"""In a recipe's folder of the workspace: what its collections are, so that a table finds its texts again."""
+from retkd.workspace import COLLECTIONS, Workspace, manifest
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,8 @@ def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.T
         ordered = rows.sort_by([("query_id", "ascending"), ("rank", "ascending")])
         return table.checked(ordered), None, path.stem
     stages = space.stages(folder.name)
-    artifact = path if path.is_dir() else space.root / "artifacts" / stages.get(source, "")
-    told = manifest(artifact) if path.is_dir() or source in stages else None
+    artifact = space.root / "artifacts" / stages[source] if source in stages else path
+    told = manifest(artifact)
     if told is None:
         known = ", ".join(stages) or "none"
         raise WorkspaceError(
@@ -147,9 +143,8 @@ def _collection(space: Workspace, folder: Path, digest: str | None) -> Collectio
 
     from retkd.collections import AnyCollection
 
-    configs = json.loads((folder / COLLECTIONS).read_text(encoding="utf-8"))
     adapter: TypeAdapter[Any] = TypeAdapter(AnyCollection)
-    for config in configs:
+    for config in space.collections(folder.name):
         collection: Collection = adapter.validate_python(config).open(space.cache / "collections")
         if digest is None or collection.all_splits_digest == digest:
             return collection

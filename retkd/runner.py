@@ -159,9 +159,8 @@ def _record(resolver: Resolver) -> None:
     told = {**known, **{name: path.name for name, path in resolver.artifacts.items()}}
     if told != known:
         resolver.workspace.write_json(folder / "stages.json", told)
-        collections = [resolver.recipe.collection, *resolver.recipe.transfer.values()]
-        told_collections = [collection.model_dump(mode="json") for collection in collections]
-        resolver.workspace.write_json(folder / "collections.json", told_collections)
+    collections = [resolver.recipe.collection, *resolver.recipe.transfer.values()]
+    resolver.workspace.write_collections(resolver.recipe.name, [each.model_dump(mode="json") for each in collections])
 
 
 def _write_results(resolver: Resolver, told: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Imported(Teacher):
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """The file's scores of the chosen rows; splits that it does not cover are left unscored."""
-        covered = [rows for rows in splits if self.splits is None or rows.split in self.splits]
+        covered = self._covered(splits)
         path = Path(self.file).expanduser()
         texts = pair_texts(covered, inputs) if self.match == "text" else None
         wanted = list(_ids(covered) if texts is None else _texts(texts))
@@ -59,6 +59,18 @@ class Imported(Teacher):
             )
         values = np.array([found[pair] for pair in wanted], dtype=np.float32)
         return Judgement(by_split(covered, values), self.scale, told={"pairs_beyond_the_rows": num_beyond})
+
+    def _covered(self, splits: list[Rows]) -> list[Rows]:
+        known = [rows.split for rows in splits]
+        unknown = [split for split in self.splits or [] if split not in known]
+        if unknown:
+            raise DataError(
+                f"the candidates table has no split {unknown[0]!r}",
+                where="teacher imported, key splits",
+                allowed=", ".join(known),
+                next_step=did_you_mean(unknown[0], known),
+            )
+        return [rows for rows in splits if self.splits is None or rows.split in self.splits]
 
     def _found(self, path: Path, wanted: set[Key], collection: Collection) -> tuple[dict[Key, float], int]:
         """Scores of the wanted pairs, and how many other pairs the file has."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from retkd import candidates as table
 from retkd.collections.base import Qrels
@@ -32,6 +33,11 @@ class MemberLists:
         """Some of the rows."""
         kept = {name: getattr(self, name)[rows] for name in ("query_ids", "doc_ids", "grades", "found")}
         return replace(self, **kept, scores=self.scores[:, rows])
+
+    @property
+    def num_queries(self) -> int:
+        """How many lists there are."""
+        return len(np.unique(self.query_ids))
 
     def lists(self) -> Iterator[tuple[str, np.ndarray]]:
         """(query_id, its rows), by query_id."""
@@ -61,7 +67,7 @@ class MemberLists:
 
     def agreement(self) -> np.ndarray:
         """``[member, query]``: the share of (relevant, other) pairs in the right order, ties half; NaN without a pair."""
-        found = np.full((len(self.members), sum(1 for _ in self.lists())), np.nan)
+        found = np.full((len(self.members), self.num_queries), np.nan)
         for column, (_, rows) in enumerate(self.lists()):
             relevant = self.grades[rows] > 0
             if relevant.any() and not relevant.all():
@@ -79,7 +85,7 @@ def member_lists(rows: Rows, members: Sequence[str], *, ranks_do: bool) -> Membe
         query_ids=of["query_id"].to_numpy(zero_copy_only=False),
         doc_ids=of["doc_id"].to_numpy(zero_copy_only=False),
         grades=of["relevance"].fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64),
-        found=np.array([source != "qrels" for source in of["source"].to_pylist()], dtype=bool),
+        found=pc.not_equal(of["source"].cast(pa.string()), "qrels").to_numpy(zero_copy_only=False),
         scores=np.array([_scores(of, member, rows.split, ranks_do) for member in members], dtype=np.float64),
     )
 

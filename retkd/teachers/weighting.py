@@ -150,7 +150,7 @@ class PerQuery(Weighting):
                 next_step="mine train with `add_positives: [train]`, or weigh by margin or entropy",
             )
         mean = np.nanmean(train, axis=1)[:, None]
-        others = {split: np.repeat(mean, sum(1 for _ in own.lists()), axis=1) for split, own in lists.items()}
+        others = {split: np.repeat(mean, own.num_queries, axis=1) for split, own in lists.items()}
         return {**others, "train": np.where(np.isnan(train), mean, train)}
 
 
@@ -162,7 +162,7 @@ def tilted(prior: np.ndarray, exponents: np.ndarray) -> np.ndarray:
 
 def constant(weights: np.ndarray, lists: Mapping[str, MemberLists], told: dict[str, Any]) -> Weights:
     """One weight per member for all queries."""
-    of_queries = {s: np.repeat(weights[:, None], sum(1 for _ in own.lists()), axis=1) for s, own in lists.items()}
+    of_queries = {s: np.repeat(weights[:, None], own.num_queries, axis=1) for s, own in lists.items()}
     first = next(iter(lists.values()))
     return Weights(of_queries, {"weights": by_member(first, weights), **told})
 

@@ -73,6 +73,11 @@ def test_a_split_that_the_file_does_not_cover_is_left_alone(copied: Any, inputs:
     assert set(judged(inputs, copied("tevatron"), splits, format="tevatron", splits=["train"]).scores) == {"train"}
 
 
+def test_a_split_that_is_not_there_is_refused(copied: Any, inputs: MakeInputs) -> None:
+    with pytest.raises(DataError, match=r"no split 'trian'(.*\n)*  next step: did you mean 'train'\?"):
+        judged(inputs, copied("tevatron"), format="tevatron", splits=["trian"])
+
+
 def test_a_missing_pair_is_refused(copied: Any, inputs: MakeInputs) -> None:
     splits = [everything("train", TABLE), everything("dev", DEV)]
     with pytest.raises(DataError) as error:
