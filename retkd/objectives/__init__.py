@@ -14,6 +14,7 @@ from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.soft_ce import SoftCE
 from retkd.parts import one_of, registry
 
 OBJECTIVES = registry(
@@ -30,6 +31,7 @@ OBJECTIVES = registry(
     M3KD,
     LambdaLoss,
     ApproxNDCG,
+    SoftCE,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -6,7 +6,8 @@ from retkd.parts import one_of, registry
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
+from retkd.teachers.imported import Imported
 
-TEACHERS = registry("teachers", CrossEncoderTeacher, BiEncoder, Ensemble)
+TEACHERS = registry("teachers", CrossEncoderTeacher, BiEncoder, Ensemble, Imported)
 
 AnyTeacher: Any = one_of(TEACHERS)

@@ -27,6 +27,7 @@ from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.soft_ce import SoftCE
 from retkd.students.scoring import own_scores
 from tests.tables import rows_of, scored
 
@@ -165,7 +166,28 @@ def test_in_batch_kl_of_the_teachers_own_scores_is_zero() -> None:
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("scale", ["probability", "rank"])
+def test_soft_ce_reads_stored_weights_of_own_candidates() -> None:
+    scored_batch = made()
+    weights = torch.tensor([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    batch = Batch(**{**vars(scored_batch.batch), "teachers": {"rs": weights}})
+    term = SoftCE(teacher="rs", student_temperature=0.5)
+    loss = term.loss(ScoredBatch(batch, scored_batch.own, scored_batch.in_batch))
+    a, b = torch.log_softmax(scored_batch.own[0] / 0.5, 0), torch.log_softmax(scored_batch.own[1, :2] / 0.5, 0)
+    assert loss.item() == pytest.approx(-(0.5 * a[0] + 0.25 * a[1] + 0.25 * a[2] + b[0]).item() / 2, abs=1e-6)
+    (found,) = torch.autograd.grad(loss, scored_batch.in_batch)
+    own = torch.tensor([[True, True, True, False, False], [False, True, False, True, False]])
+    assert (found[~own] == 0).all()
+
+
+def test_soft_ce_refuses_raw_scores_and_says_where_weights_come_from() -> None:
+    rows = scored(rows_of({"q": [("x", 2.0, 1), ("y", 1.0, None)]}), "ce", [0.9, 0.1], "logit")
+    with pytest.raises(
+        ScaleError, match=r"allowed: distribution\n  next step: soft_ce reads the weights of a sparsify"
+    ):
+        candidates.require_scale(rows, "ce", SoftCE.SCALES, "the objective 'soft_ce'", SoftCE.RULE)
+
+
+@pytest.mark.parametrize("scale", ["probability", "rank", "distribution"])
 @pytest.mark.parametrize("term", TEACHER_TERMS, ids=lambda term: term.kind)
 def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: Any, scale: Any) -> None:
     rows = scored(rows_of({"q": [("x", 2.0, 1), ("y", 1.0, None)]}), "ce", [0.9, 0.1], scale)

@@ -372,6 +372,30 @@ def audit() -> dict[str, Any]:
     }
 
 
+def disagreement() -> dict[str, Any]:
+    """Where two teachers differ, as the score stage writes it."""
+    pair = {
+        "query_id": "q3",
+        "query": "Join two paths.",
+        "doc_id": "posixpath.join",
+        "text": "def join(a, *p):\n    return a",
+        "grade": 1,
+        "scores": {"ce": 4.21, "bi": 0.12},
+        "standardised": {"ce": 1.9, "bi": -0.8},
+        "difference": 2.7,
+    }
+    told = {
+        "teachers": ["ce", "bi"],
+        "num_queries": 498,
+        "of_queries": 501,
+        "tau": {"mean": 0.412, "lowest": -0.31, "highest": 0.97},
+        "queries": [{"query_id": "q8", "query": "Return the absolute value.", "tau": -0.31}],
+        "pairs": [pair],
+    }
+    nothing = {**told, "teachers": ["ce", "flat"], "tau": None, "queries": [], "pairs": []}
+    return {"dev": [told, nothing]}
+
+
 def whole_run(root: Path, seed: int = 0) -> Inputs:
     """Inputs of a report stage over the artifacts of a whole run below ``root``."""
     made, evaluated = evaluation(root / "evaluate", seed)
@@ -387,4 +411,5 @@ def whole_run(root: Path, seed: int = 0) -> Inputs:
     for name, rows in traces.items():
         (root / name / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (root / "select" / "audit.json").write_text(json.dumps(audit()))
+    (root / "score" / "disagreement.json").write_text(json.dumps(disagreement()))
     return inputs(made, artifacts, told)

@@ -69,7 +69,8 @@ def test_every_text_is_escaped(evidence):
 
 
 def test_every_section_is_there_and_every_manifest(evidence, page):
-    for section in ("results", "gap", "training", "scores", "audit", "queries", "cost", "collection", "manifests"):
+    names = "results gap training scores audit disagreement queries cost collection manifests"
+    for section in names.split():
         assert f'id="{section}"' in page
         assert section == "manifests" or f'href="#{section}"' in page
     for manifest in evidence.manifests.values():
@@ -81,10 +82,24 @@ def test_every_section_is_there_and_every_manifest(evidence, page):
     assert "What was asked for" in page
 
 
+def test_where_teachers_differ_is_told_with_texts(page):
+    section = page[page.index('id="disagreement"') : page.index('id="queries"')]
+    assert "score, dev: ce and bi" in section
+    assert "mean tau 0.412, from -0.310 to 0.970, over 498 of 501 queries" in section
+    assert "ce 4.210 (+1.900 in its list), bi 0.120" in section
+    assert "def join(a, *p):" in section
+    assert "no list in which both teachers tell documents apart" in section
+    (table,) = Page(section).tables[:1]
+    assert table == [["Query", "tau"], ["Return the absolute value.", "\N{MINUS SIGN}0.310"]]
+    assert '<div class="scroll"><table>' in section
+
+
 def test_what_a_run_lacks_is_left_out(evidence):
-    lone = replace(evidence, traces={}, audits={}, manifests={"evaluate": evidence.manifests["evaluate"]})
+    lone = replace(
+        evidence, traces={}, audits={}, disagreements={}, manifests={"evaluate": evidence.manifests["evaluate"]}
+    )
     page = render(lone)
-    for section in ("training", "audit"):
+    for section in ("training", "audit", "disagreement"):
         assert f'id="{section}"' not in page
         assert f'href="#{section}"' not in page
 
