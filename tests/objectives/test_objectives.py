@@ -11,6 +11,7 @@ from retkd import candidates
 from retkd.batch import Batch, ScoredBatch
 from retkd.errors import ScaleError
 from retkd.losses.contrastive import infonce
+from retkd.losses.lambda_mrr import lambda_mrr
 from retkd.losses.listwise import kl, localised_contrastive, standardised
 from retkd.losses.pairwise import margin_mse
 from retkd.objectives import OBJECTIVES
@@ -18,12 +19,13 @@ from retkd.objectives.base import Objective
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
+from retkd.objectives.lambda_mrr import LambdaMRR
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.students.scoring import own_scores
 from tests.tables import rows_of, scored
 
 TEACHER = torch.tensor([[4.0, -1.0, 2.0], [0.5, 3.0, 0.0]])
-TEACHER_TERMS: list[Objective] = [KL(teacher="ce"), MarginMSE(teacher="ce")]
+TEACHER_TERMS: list[Objective] = [KL(teacher="ce"), MarginMSE(teacher="ce"), LambdaMRR(teacher="ce")]
 
 
 def made(in_batch: torch.Tensor | None = None) -> ScoredBatch:
@@ -72,6 +74,15 @@ def test_margin_mse_scales_both_sides() -> None:
     expected = margin_mse(scored_batch.own * 7.0, TEACHER * 0.5, batch.positive, batch.mask)
     found = MarginMSE(teacher="ce", student_scale=7.0, teacher_scale=0.5).loss(scored_batch)
     assert found.item() == pytest.approx(expected.item())
+
+
+def test_lambda_mrr_scales_the_student_and_reads_a_teacher_that_only_ranks() -> None:
+    scored_batch = made()
+    expected = lambda_mrr(scored_batch.own * 7.0, TEACHER, scored_batch.batch.mask)
+    term = LambdaMRR(teacher="ce", student_scale=7.0)
+    assert term.loss(scored_batch).item() == pytest.approx(expected.item())
+    rows = scored(rows_of({"q": [("d0", 1.0, 1)]}), "ce", [1.0], "rank")
+    assert candidates.require_scale(rows, "ce", term.SCALES, "lambda_mrr", term.RULE) == "rank"
 
 
 @pytest.mark.parametrize("term", TEACHER_TERMS, ids=lambda term: term.kind)
