@@ -52,7 +52,8 @@ def kinds() -> list[tuple[str, str]]:
     from retkd.exporters import EXPORTERS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
-    from retkd.selection import FILTERS, SAMPLERS
+    from retkd.query_order import BATCHES
+    from retkd.selection import FILTERS, LABELS, SAMPLERS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
     from retkd.teachers import TEACHERS
@@ -64,6 +65,8 @@ def kinds() -> list[tuple[str, str]]:
         "teachers": TEACHERS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
+        "labels": LABELS,
+        "batches": BATCHES,
         "students": STUDENTS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,
