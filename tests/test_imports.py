@@ -32,6 +32,7 @@ ABOVE_STAGES = (
     "recipe",
     "recipes",
     "references",
+    "rounds",
     "runner",
     "screen",
     "summary",
