@@ -43,7 +43,7 @@ class Consensus(Filter):
         votes = np.zeros(lists.rows.num_rows, dtype=np.int64)
         for rule in self.rules:
             votes += self._votes(rule, lists)
-        return votes >= (len(self.rules) if self.agree is None else self.agree)
+        return np.asarray(votes >= (len(self.rules) if self.agree is None else self.agree))
 
     def _votes(self, rule: ScoreFilter, lists: "Lists") -> np.ndarray:
         return ~np.isnan(lists.scores(rule.teacher)) & rule.kept(lists)

@@ -76,4 +76,4 @@ def margin_bins(margins: np.ndarray, num_bins: int) -> np.ndarray:
     width = float(np.ptp(margins)) if len(margins) else 0.0
     if width == 0.0:
         return np.zeros(len(margins), dtype=np.int64)
-    return np.minimum(((margins - margins.min()) / width * num_bins).astype(np.int64), num_bins - 1)
+    return np.asarray(np.minimum((margins - margins.min()) / width * num_bins, num_bins - 1), dtype=np.int64)

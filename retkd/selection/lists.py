@@ -27,7 +27,7 @@ class Lists:
         A positive that no miner found (source ``qrels``) has no score of the miner.
         """
         if teacher is not None:
-            return self.rows[table.TEACHER + teacher].to_numpy(zero_copy_only=False).astype(np.float64)
+            return np.array(self.rows[table.TEACHER + teacher].to_numpy(zero_copy_only=False), dtype=np.float64)
         scores: np.ndarray = self.rows["score"].to_numpy(zero_copy_only=False).astype(np.float64)
         scores[~self.mined] = np.nan
         return scores

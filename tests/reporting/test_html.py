@@ -130,7 +130,7 @@ def test_the_meter_shows_any_share(evidence, closed):
 
 def test_a_person_can_judge_the_negatives(page):
     """Both texts, both teachers' scores, and who puts the negative above the positive."""
-    assert "Are these negatives? 1 drawn at random" in page
+    assert "Are these negatives? 1 drawn at random, 1 with a teacher that puts them above the positive" in page
     (table,) = [table for table in Page(page).tables if table[0] == ["Teacher", "Positive", "Negative"]]
     assert table[1:] == [["ce", "3.250", "4.500"], ["bi", "0.500", ABSENT]]
     assert '<span class="delta bad">ce above</span>' in page
