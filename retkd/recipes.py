@@ -85,7 +85,8 @@ def _families() -> dict[str, Any]:
     from retkd.exporters import EXPORTERS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
-    from retkd.selection import FILTERS, SAMPLERS
+    from retkd.query_order import BATCHES
+    from retkd.selection import FILTERS, LABELS, SAMPLERS
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
@@ -103,6 +104,8 @@ def _families() -> dict[str, Any]:
         "filters": FILTERS,
         "samplers": SAMPLERS,
         "targets": TARGETS,
+        "labels": LABELS,
+        "batches": BATCHES,
         "students": STUDENTS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,

@@ -21,6 +21,13 @@ def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | 
         yield path, marker, value
 
 
+def put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
+    """Set what stands at a path of a stage's raw data."""
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+
+
 def inputs_of(stages: dict[str, Any], name: str) -> list[str]:
     """The stages that stage ``name`` reads, each once, in the order they are written."""
     return list(dict.fromkeys(value for _, _, value in references(stages, name)))

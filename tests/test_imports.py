@@ -34,6 +34,7 @@ ABOVE_STAGES = (
     "recipe",
     "recipes",
     "references",
+    "rounds",
     "runner",
     "screen",
     "summary",

@@ -62,7 +62,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     scorer = new_cross_encoder(inputs.models[config.base].path, where, config)
     artifact = inputs.artifacts[config.candidates]
     mined = table.read(artifact / "train")
-    rows, dropped = select(
+    chosen = select(
         mined,
         inputs.collection,
         "train",
@@ -72,7 +72,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         unlabelled="drop",
         seed=inputs.seed,
     )
-    examples = CandidateLists(rows, inputs.collection, "train", [])
+    examples = CandidateLists(chosen.rows, inputs.collection, "train", [])
     model = CrossEncoderModel(scorer.model)
     trace = train(
         model,
@@ -95,7 +95,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)
     looks = dev_values(trace, config.primary)
-    return Metrics(mined.num_rows, rows.num_rows, dropped, values={"queries": len(examples), **losses(trace), **looks})
+    return Metrics(
+        mined.num_rows,
+        chosen.rows.num_rows,
+        chosen.dropped,
+        values={"queries": len(examples), **losses(trace), **looks},
+    )
 
 
 def _dev_measures(config: Config, inputs: Inputs, scorer: Any, artifact: Path) -> Any:
