@@ -120,17 +120,53 @@ def validate(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="recipes, indexes, kinds, or a kind")] = "recipes") -> None:
-    """List the recipes, the index recipes, every kind of every part, or the keys of one kind."""
+def list_(what: Annotated[str, typer.Argument(help="recipes, indexes, formats, kinds, or a kind")] = "recipes") -> None:
+    """List the recipes, the index recipes, the formats of other tools, the kinds of parts, or the keys of one kind."""
     from retkd import recipes, screen
 
-    listings = {"recipes": recipes.listed, "indexes": recipes.listed_indexes, "kinds": recipes.kinds}
+    listings = {
+        "recipes": recipes.listed,
+        "indexes": recipes.listed_indexes,
+        "formats": recipes.listed_formats,
+        "kinds": recipes.kinds,
+    }
     screen.pairs(listings[what]() if what in listings else recipes.keys(what))
 
 
 @app.command("cp")
-def copy(recipe: Annotated[str, typer.Argument(help="a name that `retkd ls` shows")], target: Path) -> None:
-    """Copy a recipe to a file of your own; its `name` becomes the file's, so that the runs do not mix."""
+def copy(
+    source: Annotated[
+        str, typer.Argument(help="a recipe that `retkd ls` shows; with --to, a stage, an artifact or a .parquet file")
+    ],
+    target: Annotated[Path | None, typer.Argument(help="the file or folder to write")] = None,
+    to: Annotated[str | None, typer.Option(help="training file of another tool: `retkd ls formats`")] = None,
+    recipe: Annotated[str | None, typer.Option(help="whose stage and texts; default: the latest run")] = None,
+    split: Annotated[str, typer.Option(help="which split's candidates")] = "train",
+    teacher: Annotated[str | None, typer.Option(help="whose scores; may be left out when there is one")] = None,
+    negatives: Annotated[int | None, typer.Option(min=1, help="exactly this many negatives in each list")] = None,
+    workspace: WorkspacePath = WORKSPACE,
+) -> None:
+    """Copy a recipe to a file of your own; or, with --to, candidates to the training file of another tool."""
+    if to is not None:
+        from retkd import screen
+        from retkd.exchange import copy_candidates
+
+        screen.copied(
+            copy_candidates(
+                source, target, to, workspace, recipe=recipe, split=split, teacher=teacher, num_negatives=negatives
+            )
+        )
+    elif target is None:
+        raise RetkdError(
+            "cp needs a target for a recipe, or --to FORMAT for candidates",
+            next_step="retkd cp quickstart my.yaml, or retkd cp select --to flagembedding",
+        )
+    else:
+        _copy_recipe(source, target)
+
+
+def _copy_recipe(recipe: str, target: Path) -> None:
+    """The copy's `name` becomes the file's, so that the runs do not mix."""
     from retkd.recipes import located
 
     source = located(Path(recipe))
@@ -195,7 +231,7 @@ def _alias(kind: str) -> None:
     app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)
 
 
-for _kind in ("mine", "teach", "score", "select", "train", "index", "evaluate", "export", "report"):
+for _kind in ("mine", "teach", "score", "select", "sparsify", "train", "index", "evaluate", "export", "report"):
     _alias(_kind)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,9 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
     )
 
 
-def dense_teachers(refs: Sequence[str], split: str, inputs: Inputs, device: str, work: Path) -> dict[str, DenseTeacher]:
-    """The teachers of all models, each once."""
-    return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(set(refs))}
+def dense_teachers(
+    objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
+) -> dict[str, DenseTeacher]:
+    """The teachers of whole batches that the terms name as ``model``, each once."""
+    refs = {term.model for term in objective if getattr(term, "model", None)}
+    return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

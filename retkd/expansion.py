@@ -1,4 +1,4 @@
-"""Stages that a recipe implies: its controls, its transfer collections, what its report reads.
+"""Stages that a recipe implies: its rounds (retkd/rounds.py), its controls, its transfer collections, what its report reads.
 
 `controls: [bm25, zero_shot, contrastive, teacher]` in an evaluate stage is shorthand. It becomes ordinary stages and
 systems, which the plan prints, `--set` reaches and a reader can write out by hand:
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError
 from retkd.parts import ModelInput
-from retkd.references import inputs_of, references
+from retkd.references import inputs_of, put, references
+from retkd.rounds import with_rounds
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -28,10 +29,11 @@ TRAINING = {"teach", "train", "select"}
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
     """The raw recipe with implied stages written out. ``typed`` is the same recipe, validated."""
     whole = copy.deepcopy(dict(raw))
-    stages: dict[str, Any] = whole["stages"]
+    whole.pop("rounds", None)
+    stages, as_written = with_rounds(whole["stages"], typed)
     evaluations = [name for name, config in typed.stages.items() if config.kind == "evaluate"]
     for name in evaluations:
-        _add_controls(stages, typed, name)
+        _add_controls(stages, typed, name, as_written)
     whole["stages"] = stages = _reports_last(stages)
     for collection in typed.transfer:
         for name in evaluations:
@@ -43,7 +45,8 @@ def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
     return whole
 
 
-def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
+def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str, as_written: Mapping[str, Any]) -> None:
+    """``as_written``: the train stages that rounds have changed, as the controls are to copy them."""
     evaluation, config = stages[name], typed.stages[name]
     systems: dict[str, Any] = dict(evaluation.get("systems") or {})
     student = systems.get("student")
@@ -65,7 +68,8 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str) -> None:
             if system not in systems:
                 _require_trained(stages, student["model"], f"stages.{name}.controls")
                 change = _contrastive if control == "contrastive" else _untrained
-                model = implied(system, change(copy.deepcopy(stages[student["model"]])))
+                train = as_written.get(student["model"], stages[student["model"]])
+                model = implied(system, change(copy.deepcopy(train)))
                 index = implied(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": model})
                 systems[system] = {"kind": "dense", "model": model, "index": index}
     if systems:
@@ -122,7 +126,7 @@ def _add_transfer(
         stage = copy.deepcopy(stages[name])
         for path, marker, value in references(everything, name):
             if value in copied and not isinstance(marker, ModelInput):
-                _put(stage, path, copied[value])
+                put(stage, path, copied[value])
         stage["collection"] = collection
         if "splits" in stage or stage["kind"] in ("mine", "evaluate"):
             stage["splits"] = "evaluation"
@@ -135,12 +139,6 @@ def _copy_names(stages: dict[str, Any], name: str, collection: str, copied: dict
     copied[name] = f"{name}-{collection}"
     for other in inputs_of(stages, name):
         _copy_names(stages, other, collection, copied)
-
-
-def _put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
-    for step in path[:-1]:
-        holder = holder[step]
-    holder[path[-1]] = value
 
 
 def _reports_last(stages: dict[str, Any]) -> dict[str, Any]:

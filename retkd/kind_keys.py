@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from retkd.parts import ModelInput, Part, marker_of
+from retkd.parts import FileInput, Marker, ModelInput, Part, marker_of
 
 
 def told(part: type[Part]) -> list[tuple[str, str]]:
@@ -18,11 +18,17 @@ def told(part: type[Part]) -> list[tuple[str, str]]:
 
 
 def _field(field: Any) -> str:
-    marker = marker_of(field)
-    named = "" if marker is None else "a model, or a stage that" if isinstance(marker, ModelInput) else "a stage that"
-    words = _type(field.annotation) if marker is None else f"{named} gives {' or '.join(marker.outputs)}"
+    words = _type(field.annotation) if (marker := marker_of(field)) is None else _named(marker)
     default = "" if field.is_required() else f" = {_value(field.get_default(call_default_factory=True))}"
     return f"{words}{default}" + (f"; {field.description}" if field.description else "")
+
+
+def _named(marker: Marker) -> str:
+    """What a marked field names."""
+    if isinstance(marker, FileInput):
+        return "a file"
+    given = f"a stage that gives {' or '.join(marker.outputs)}"
+    return f"a model, or {given}" if isinstance(marker, ModelInput) else given
 
 
 def _value(default: object) -> str:

@@ -33,6 +33,11 @@ class ModelInput:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FileInput:
+    """Marks a field that names a file of the user's: its content, not its path, enters the stage's key."""
+
+
 Candidates = Annotated[str, StageInput(("candidates",))]
 """The name of a stage that publishes a candidates table."""
 Index = Annotated[str, StageInput(("index",))]
@@ -48,7 +53,10 @@ Beca = Annotated[str, ModelInput(("beca",))]
 AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder", "uni_encoder", "beca"))]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
 
-Marker = StageInput | ModelInput
+DataFile = Annotated[str, FileInput()]
+"""A file that the part reads, such as a run or a prompt: its path. It must be there when a run begins."""
+
+Marker = StageInput | ModelInput | FileInput
 
 
 def marked(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:
@@ -141,6 +149,8 @@ def one_of(kinds: Mapping[str, type[Part]]) -> Any:
     return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 - built at run time
 
 
-Scale = Literal["logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank"]
+Scale = Literal[
+    "logit", "log_probability", "probability", "cosine", "unbounded", "standardised", "rank", "distribution"
+]
 """What a teacher's raw number is. ``unbounded``: a sum such as a dot product or BM25. ``standardised``: mean 0, deviation 1
-per list. ``rank``: no magnitude."""
+per list. ``rank``: no magnitude. ``distribution``: a document's share of its list, most of them 0."""

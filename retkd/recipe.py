@@ -17,6 +17,7 @@ from retkd.parts import Part
 from retkd.problems import Lines, problems_of
 from retkd.recipes import located
 from retkd.references import reference_problems
+from retkd.rounds import Rounds
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
 
@@ -38,7 +39,7 @@ class Expected(Part):
 
 
 class Recipe(Part):
-    """The typed recipe. ``stages`` holds the written stages and those that controls and transfer collections add."""
+    """The typed recipe. ``stages`` holds the written stages and those that rounds, controls and transfer collections add."""
 
     name: Name
     seed: int = Field(default=13, ge=0, lt=2**32, description="of every stage that draws at random")
@@ -46,6 +47,7 @@ class Recipe(Part):
     collection: AnyCollection
     transfer: dict[Name, AnyCollection] = Field(default={}, description="collections to evaluate on without training")
     stages: dict[Name, AnyStage] = Field(min_length=1)
+    rounds: Rounds | None = Field(default=None, description="mine again with the student; written out as stages")
     runtime: Runtime = Runtime()
     expected: list[Expected] = []
     budget: str | None = Field(default=None, description="which entry of `budgets` applies")
@@ -89,7 +91,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
 
 
 def _of_implied_stage(raw: Mapping[str, Any], settings: list[Setting], setting: Setting) -> bool:
-    """Whether an override speaks of a stage that is not written: one that controls or transfer add, or a misspelt one."""
+    """Whether an override speaks of a stage that is not written: one that rounds, controls or transfer add, or a misspelt one."""
     path = setting[0]
     new = {each[0][1] for each in settings if each[0][0] == "stages" and each[0][2:] == ("kind",)}
     return path[0] == "stages" and len(path) > 2 and path[1] not in {*(raw.get("stages") or {}), *new}

@@ -46,6 +46,13 @@ def listed_indexes() -> list[tuple[str, str]]:
     return [(path.stem, headline(path)) for path in sorted(folder("indexes").glob("*.yaml"))]
 
 
+def listed_formats() -> list[tuple[str, str]]:
+    """(name, whose it is and what it loses) of every training file of another tool."""
+    from retkd.formats import FORMATS
+
+    return [(name, f"{form.tool}. Loses {form.loses}") for name, form in FORMATS.items()]
+
+
 def kinds() -> list[tuple[str, str]]:
     """(family, its kinds)."""
     return [(family, ", ".join(known)) for family, known in _families().items()]
@@ -58,11 +65,11 @@ def keys(kind: str) -> list[tuple[str, str]]:
     families = _families()
     found = [(family, known[kind]) for family, known in families.items() if kind in known]
     if not found:
-        known = ["recipes", "indexes", "kinds", *(each for family in families.values() for each in family)]
+        known = ["recipes", "indexes", "formats", "kinds", *(each for family in families.values() for each in family)]
         raise RecipeError(
-            "ls lists recipes, indexes, kinds, or the keys of a kind",
+            "ls lists recipes, indexes, formats, kinds, or the keys of a kind",
             seen=kind,
-            allowed="recipes, indexes, kinds, or one that `retkd ls kinds` shows",
+            allowed="recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows",
             next_step=did_you_mean(kind, known),
         )
     rows = []
@@ -78,18 +85,27 @@ def _families() -> dict[str, Any]:
     from retkd.exporters import EXPORTERS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
-    from retkd.selection import FILTERS, SAMPLERS
+    from retkd.query_order import BATCHES
+    from retkd.selection import FILTERS, LABELS, SAMPLERS
+    from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
     from retkd.teachers import TEACHERS
+    from retkd.teachers.calibration import CALIBRATIONS
+    from retkd.teachers.weighting import WEIGHTINGS
 
     return {
         "stages": STAGES,
         "collections": COLLECTIONS,
         "miners": MINERS,
         "teachers": TEACHERS,
+        "calibrations": CALIBRATIONS,
+        "weightings": WEIGHTINGS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
+        "targets": TARGETS,
+        "labels": LABELS,
+        "batches": BATCHES,
         "students": STUDENTS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,

@@ -30,7 +30,9 @@ PACKAGES = (
 def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = None) -> list[Step]:
     """What :func:`run` would do, without doing it. ``names`` limits it to these stages."""
     resolver = Resolver(recipe, workspace)
-    resolver.require_train(names if names is not None else list(recipe.stages))
+    wanted = names if names is not None else list(recipe.stages)
+    resolver.require_train(wanted)
+    resolver.require_files(wanted)
     steps = []
     for name in run_order(recipe.stages):
         step = resolver.step(name)
@@ -55,6 +57,7 @@ def run(
     resolver = Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
     resolver.require_train(wanted)
+    resolver.require_files(wanted)
     for name in run_order(recipe.stages):
         step = resolver.step(name)
         if step.action != "skip":
@@ -156,6 +159,8 @@ def _record(resolver: Resolver) -> None:
     told = {**known, **{name: path.name for name, path in resolver.artifacts.items()}}
     if told != known:
         resolver.workspace.write_json(folder / "stages.json", told)
+    collections = [resolver.recipe.collection, *resolver.recipe.transfer.values()]
+    resolver.workspace.write_collections(resolver.recipe.name, [each.model_dump(mode="json") for each in collections])
 
 
 def _write_results(resolver: Resolver, told: dict[str, Any]) -> None:

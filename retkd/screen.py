@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from retkd.ask import Answer
+    from retkd.exchange import Copied
     from retkd.plan import Step
     from retkd.recipe import Recipe
     from retkd.workspace import Workspace
@@ -82,6 +83,15 @@ def answers(found: Sequence["Answer"], as_json: bool) -> None:
         shown = [line for line in f"{each.title}\n{each.text}".splitlines() if line.strip()][:4]
         for line in shown:
             out.print(Text("     " + line[:110], style="dim"))
+
+
+def copied(told: "Copied") -> None:
+    """What was written, whose scores, what was left out, and what this format cannot hold."""
+    scores = f"scores of {told.teacher}" if told.teacher else "no scores"
+    lines = [f"{told.num_lists:,} lists, {scores} -> {told.target}"]
+    lines += [f"left out: {count:,} {reason}" for reason, count in told.dropped.items()]
+    lines.append(f"this format loses {told.format.loses}")
+    console().print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> None:

@@ -1,8 +1,8 @@
 """What a stage is given and what it gives back.
 
 A stage module declares ``NAME``, ``VERSION``, ``Config``, ``OUTPUTS`` and ``run(config, inputs, out) -> Metrics``.
-``Config`` says by marked fields (:mod:`retkd.parts`) which stages and models it reads: these are its inputs. Where the
-configuration decides which of ``OUTPUTS`` it makes, ``Config.gives`` names them.
+``Config`` says by marked fields (:mod:`retkd.parts`) which stages, models and files it reads: these are its inputs. Where
+the configuration decides which of ``OUTPUTS`` it makes, ``Config.gives`` names them.
 """
 
 from collections.abc import Mapping

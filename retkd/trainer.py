@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
@@ -15,6 +16,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traini
 from retkd.errors import DataError, RetkdError
 from retkd.optimisation import Optimisation
 from retkd.progress import track
+from retkd.query_order import QueryOrder
 from retkd.shards import atomic
 
 COMPLETE = "complete"
@@ -22,23 +24,25 @@ STOPPED = "stopped"
 
 
 class Examples(Dataset):  # type: ignore[type-arg]
-    """``steps x batch`` examples in a fixed order: whole passes, each shuffled by (seed, pass)."""
+    """``steps x batch`` examples in the order of :class:`retkd.query_order.QueryOrder`."""
 
-    def __init__(self, examples: Sequence[Any], num_rows: int, seed: int) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        num_rows: int,
+        seed: int,
+        topics: np.ndarray | None = None,
+        batch_queries: int = 1,
+    ) -> None:
         self.examples = examples
         self.num_rows = num_rows
-        self.seed = seed
-        self._order: tuple[int, list[int]] = (-1, [])
+        self.order = QueryOrder(len(examples), num_rows, seed, topics, batch_queries)
 
     def __len__(self) -> int:
         return self.num_rows
 
     def __getitem__(self, row: int) -> Any:
-        epoch, position = divmod(row, len(self.examples))
-        if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._order = (epoch, torch.randperm(len(self.examples), generator=generator).tolist())
-        return self.examples[self._order[1][position]]
+        return self.examples[self.order[row]]
 
 
 class DistillationTrainer(Trainer):
@@ -119,8 +123,11 @@ def train(
     dev: Callable[[], dict[str, float]] | None = None,
     primary: str = "nDCG@10",
     optimizer: torch.optim.Optimizer | None = None,
+    topics: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``model`` in place; the trace, one row per step and per look at dev.
+
+    With ``topics``, a number per example, every batch is of one topic.
 
     Goes on from the last whole checkpoint in ``work`` to the same trace and weights as a run that was never stopped.
     """
@@ -136,7 +143,9 @@ def train(
     trainer = DistillationTrainer(
         model=model,
         args=_arguments(optimisation, steps, batch_queries, seed, work, device, primary, watching),
-        train_dataset=Examples(examples, steps * optimisation.accumulation * batch_queries, seed),
+        train_dataset=Examples(
+            examples, steps * optimisation.accumulation * batch_queries, seed, topics, batch_queries
+        ),
         data_collator=collate,
         eval_dataset=() if watching else None,
         dev=dev,

@@ -1,7 +1,7 @@
 """Artifacts on disk: named by what went in, trusted only when their manifest stands.
 
     <workspace>/artifacts/<kind>-<key12>/   one stage's result; manifest.json is renamed into place last
-    <workspace>/<recipe name>/              stages.json, summary.json, report.html of the latest run
+    <workspace>/<recipe name>/              stages.json, collections.json, summary.json, report.html of the latest run
     <workspace>/store/                      pair scores and corpus vectors, shared by all recipes
     <workspace>/cache/                      whatever can be made again
 
@@ -24,6 +24,7 @@ from retkd.shards import atomic
 
 MANIFEST = "manifest.json"
 WORK = "work"
+COLLECTIONS = "collections.json"
 
 
 class Workspace:
@@ -47,6 +48,16 @@ class Workspace:
         """Stage name -> artifact folder name, of the latest run of a recipe."""
         path = self.recipe_folder(name) / "stages.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+    def collections(self, name: str) -> list[dict[str, Any]]:
+        """The collections of the latest run of a recipe, its own first, as a recipe has them; empty when it never ran."""
+        path = self.recipe_folder(name) / COLLECTIONS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+    def write_collections(self, name: str, collections: list[dict[str, Any]]) -> None:
+        """Keep what the texts of a recipe's tables come from."""
+        if collections != self.collections(name):
+            self.write_json(self.recipe_folder(name) / COLLECTIONS, collections)
 
     def write_json(self, path: Path, data: object) -> None:
         """Write JSON by one atomic rename."""

@@ -117,7 +117,7 @@ def scored(mined: Path, collection: Collection, tmp_path_factory: pytest.TempPat
     import numpy as np
 
     from retkd import candidates
-    from retkd.teachers.ensemble import standardised_lists
+    from retkd.teachers.score_lists import standardised_lists
 
     out = tmp_path_factory.mktemp("scored") / "artifact"
     for split in candidates.splits(mined):

@@ -195,6 +195,47 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "nothing was written" in err
 
 
+def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
+    assert "flagembedding" in retkd("ls", "formats")[1]
+    target = tmp_path / "bge.jsonl"
+    here = ("--workspace", workspace, "--recipe", "tiny")
+    code, out, _ = retkd("cp", "select", target, "--to", "flagembedding", "--teacher", "both", *here)
+    assert code == 0
+    records = [json.loads(line) for line in target.read_text().splitlines()]
+    assert f"{len(records)} lists, scores of both -> {target}" in " ".join(out.split("\n"))
+    assert "this format loses grades above 1" in out
+    assert all(len(record["neg"]) == len(record["neg_scores"]) for record in records)
+    artifact = workspace / "artifacts" / json.loads((workspace / "tiny" / "stages.json").read_text())["select"]
+    again = tmp_path / "again.jsonl"
+    assert retkd("cp", artifact, again, "--to", "flagembedding", "--teacher", "both", *here)[0] == 0
+    assert again.read_bytes() == target.read_bytes()
+    part = next((artifact / "train").glob("*.parquet"))
+    assert retkd("cp", part, tmp_path / "nemo", "--to", "nemo", "--teacher", "ce", *here)[0] == 0
+    assert len(json.loads((tmp_path / "nemo" / "train.json").read_text())["data"]) == len(records)
+
+
+def test_a_copy_that_cannot_be_made_writes_nothing(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
+    here = ("--workspace", workspace, "--recipe", "tiny")
+    target = tmp_path / "out.jsonl"
+    for words, told in (
+        (("selekt", target, "--to", "tevatron"), "did you mean 'select'?"),
+        (("select", target, "--to", "tevatrom"), "did you mean 'tevatron'?"),
+        (("select", target, "--to", "tevatron"), "several teachers have scored these candidates"),
+        (("train", target, "--to", "tevatron"), "a stage of kind train gives no candidates"),
+        (("select", target, "--to", "tevatron", "--split", "val"), "no candidates table for the split 'val'"),
+        (("select", target, "--to", "sentence_transformers", "--teacher", "ce", "--negatives", 99), "no list is left"),
+        (("select", tmp_path, "--to", "tevatron"), "the target exists already; nothing was written"),
+    ):
+        code, _, err = retkd("cp", *words, *here)
+        assert code == 1
+        assert told in err
+    code, _, err = retkd("cp", "select", target, "--to", "tevatron", "--workspace", tmp_path / "empty")
+    assert "nothing has run in this workspace" in err
+    code, _, err = retkd("cp", "quickstart")
+    assert "cp needs a target for a recipe, or --to FORMAT for candidates" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_history_tabulates_past_runs(retkd: Retkd, workspace: Path) -> None:
     code, out, _ = retkd("history", "--workspace", workspace)
     assert code == 0

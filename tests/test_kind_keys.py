@@ -27,8 +27,8 @@ def test_an_unknown_kind() -> None:
     with pytest.raises(RecipeError) as error:
         recipes.keys("bm2")
     assert str(error.value) == (
-        "ls lists recipes, indexes, kinds, or the keys of a kind\n"
+        "ls lists recipes, indexes, formats, kinds, or the keys of a kind\n"
         "  seen: bm2\n"
-        "  allowed: recipes, indexes, kinds, or one that `retkd ls kinds` shows\n"
+        "  allowed: recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows\n"
         "  next step: did you mean 'bm25'?"
     )

@@ -7,9 +7,7 @@ import numpy as np
 
 from retkd.collections.base import Collection
 from retkd.evaluation.measures import Values
-
-TEXT_LENGTH = 400
-"""Characters of a text that are kept."""
+from retkd.excerpt import excerpt
 
 
 def won_lost(
@@ -83,7 +81,7 @@ class _Examples:
         scores = {system: float(self.values.of(system, self.measure)[query]) for system in self.values.systems}
         return {
             "query_id": query_id,
-            "query": cut(self.queries[query_id]),
+            "query": excerpt(self.queries[query_id]),
             "difference": difference,
             "values": scores,
             "positive": self.document(query_id, positive) if positive else None,
@@ -92,14 +90,4 @@ class _Examples:
 
     def document(self, query_id: str, doc_id: str) -> dict[str, Any]:
         """A document as shown: id, text, grade (null = unjudged)."""
-        return {"doc_id": doc_id, "text": cut(self.texts[doc_id]), "grade": self.qrels[query_id].get(doc_id)}
-
-
-def cut(text: str, length: int = TEXT_LENGTH) -> str:
-    """The text without surrounding blanks, cut at ``length`` characters with an ellipsis.
-
-    >>> cut("a long sentence", 6)
-    'a long…'
-    """
-    text = text.strip()
-    return text if len(text) <= length else text[:length].rstrip() + "…"
+        return {"doc_id": doc_id, "text": excerpt(self.texts[doc_id]), "grade": self.qrels[query_id].get(doc_id)}

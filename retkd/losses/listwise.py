@@ -54,6 +54,23 @@ def _relative_entropy(
     return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
+def soft_cross_entropy(
+    student: Float[Tensor, "query cand"],
+    weights: Float[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    *,
+    student_temperature: float,
+) -> Float[Tensor, ""]:
+    """Mean over queries of -sum of weight * log softmax(student / T), in nats, over valid candidates.
+
+    Linear in the weights, which are detached: where their mean over draws is a distribution p, the mean of loss and gradient
+    are those of p. With p itself it is KL(p || student) plus p's entropy. Hinton et al. 2015, eq. 2, on lists.
+    """
+    log_student = masked_log_softmax(student / student_temperature, mask)
+    terms = torch.where(mask, weights.detach() * log_student, torch.zeros_like(log_student))
+    return -terms.sum(dim=1).mean()
+
+
 def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
     """Each list at mean 0 and (population) standard deviation 1 over its valid candidates; a constant list becomes 0."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)

@@ -4,6 +4,7 @@ from typing import Any
 
 from retkd.objectives.adr_mse import ADRMSE
 from retkd.objectives.approx_ndcg import ApproxNDCG
+from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
@@ -14,6 +15,7 @@ from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.soft_ce import SoftCE
 from retkd.parts import one_of, registry
 
 OBJECTIVES = registry(
@@ -30,6 +32,8 @@ OBJECTIVES = registry(
     M3KD,
     LambdaLoss,
     ApproxNDCG,
+    ChatbotMix,
+    SoftCE,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

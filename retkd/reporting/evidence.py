@@ -37,7 +37,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Evidence:
-    """``traces`` and ``audits`` are by stage; ``manifests`` are in the order of the run."""
+    """``traces``, ``audits`` and ``disagreements`` are by stage; ``manifests`` are in the order of the run."""
 
     recipe: str
     evaluation: Evaluation
@@ -46,6 +46,7 @@ class Evidence:
     others: list[Evaluation] = field(default_factory=list)
     traces: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     audits: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    disagreements: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def of_kind(self, *kinds: str) -> dict[str, Mapping[str, Any]]:
         """Manifests of the stages of these kinds."""
@@ -64,9 +65,6 @@ def gathered(
     names = list(dict.fromkeys([*reads, evaluation]))
     evaluations = [name for name in names if (artifacts[name] / "measures.json").exists()]
     traces = {name: _lines(artifacts[name] / "trace.jsonl") for name in names}
-    audits = {
-        name: _json(artifacts[name] / "audit.json") for name in names if (artifacts[name] / "audit.json").exists()
-    }
     return Evidence(
         recipe=recipe,
         evaluation=Evaluation.read(evaluation, artifacts[evaluation]),
@@ -74,8 +72,13 @@ def gathered(
         collection=collection,
         manifests={name: manifests[name] for name in names if name in manifests},
         traces={name: rows for name, rows in traces.items() if rows},
-        audits=audits,
+        audits=_where_written("audit.json", names, artifacts),
+        disagreements=_where_written("disagreement.json", names, artifacts),
     )
+
+
+def _where_written(file: str, names: Iterable[str], artifacts: Mapping[str, Path]) -> dict[str, Any]:
+    return {name: _json(artifacts[name] / file) for name in names if (artifacts[name] / file).exists()}
 
 
 def _json(path: Path) -> Any:

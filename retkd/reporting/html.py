@@ -35,6 +35,7 @@ def render(evidence: Evidence) -> str:
         training=training_charts(evidence),
         distributions=distribution_charts(evidence),
         audits=evidence.audits,
+        disagreements=evidence.disagreements,
         costs=stage_costs(evidence.manifests),
         total_wall=total_wall(evidence.manifests),
         peak_memory=peak_memory(evidence.manifests),

@@ -1,17 +1,23 @@
 """Apply the rules of a select stage to a table: filters, sampler, row accounting."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from retkd import candidates as table
 from retkd.collections.base import Collection
+from retkd.errors import DataError
 from retkd.selection.audit import known_texts, normal, positives_by_text
+from retkd.selection.denoise import Denoise
 from retkd.selection.filters import Filter
+from retkd.selection.lists import Lists
 from retkd.selection.samplers import Sampler, generator_for
+
+PSEUDO = "+pseudo"
+"""What stands after the source of a row that a teacher made a positive."""
 
 
 class Keep:
@@ -28,6 +34,16 @@ class Keep:
         self.rows &= ~gone
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The rows that the student learns from, which of the given rows these are, and how many rows each reason took."""
+
+    rows: pa.Table
+    kept: np.ndarray
+    dropped: dict[str, int]
+    num_pseudo_positives: int = 0
+
+
 def select(
     rows: pa.Table,
     collection: Collection,
@@ -38,59 +54,97 @@ def select(
     teacher: str | None,
     unlabelled: str,
     seed: int,
-) -> tuple[pa.Table, dict[str, int]]:
-    """The rows that the student learns from, and how many rows each reason took.
+    judged: Mapping[str, Mapping[str, int]] | None = None,
+) -> Selection:
+    """Filter and sample a table. ``judged`` are the judgements to go by; default: those of the split.
 
-    All judged positives of a query stay. Rows judged not relevant and unjudged rows are its possible negatives.
+    All positives of a query stay. Rows judged not relevant and unjudged rows are its possible negatives.
     """
-    keep = Keep(rows.num_rows)
-    relevance = rows["relevance"].fill_null(0).to_numpy()
-    positive = relevance > 0
-    lists = list(table.groups(rows))
+    copies = _copies_of_positives(rows, collection, collection.qrels(split) if judged is None else judged)
+    for rule in filters:
+        rule.check(rows)
+    sampler.check(rows)
+    rows, promoted = _promoted(rows, filters, copies)
+    lists, keep = Lists.of(rows), Keep(rows.num_rows)
     if unlabelled == "drop":
-        without = np.zeros(rows.num_rows, dtype=bool)
-        for _, start, stop in lists:
-            without[start:stop] = not positive[start:stop].any()
-        keep.drop(without, "query without a judged positive")
+        keep.drop(~lists.has_positive(), "query without a judged positive")
     if teacher is not None:
         keep.drop(rows[table.TEACHER + teacher].is_null().to_numpy(zero_copy_only=False), f"not scored by {teacher}")
-    keep.drop(_copies_of_positives(rows, positive, collection, split), "same text as a positive of the query")
+    keep.drop(copies & ~lists.positive, "same text as a positive of the query")
     for rule in filters:
-        rule.require(table.scale_of(rows, rule.teacher))
-        keep.drop(~positive & ~_filtered(rule, rows, positive, lists), f"{rule.kind} filter on {rule.teacher}")  # type: ignore[attr-defined]
-    keep.drop(_not_sampled(sampler, keep.rows, positive, lists, seed), f"not sampled ({sampler.kind})")  # type: ignore[attr-defined]
+        refused = ~rule.kept(lists)
+        keep.drop(refused if rule.WHOLE_LISTS else refused & ~lists.positive, rule.reason)
+    keep.drop(_not_sampled(sampler, keep.rows, lists, seed), f"not sampled ({sampler.kind})")  # type: ignore[attr-defined]
     short = np.zeros(rows.num_rows, dtype=bool)
-    for _, start, stop in lists:
+    for _, start, stop in lists.groups:
         short[start:stop] = keep.rows[start:stop].sum() < 2
     keep.drop(short, "fewer than two candidates left for the query")
-    return rows.filter(pa.array(keep.rows)), {reason: count for reason, count in keep.dropped.items() if count}
+    dropped = {reason: count for reason, count in keep.dropped.items() if count}
+    return Selection(rows.filter(pa.array(keep.rows)), keep.rows, dropped, int((promoted & keep.rows).sum()))
 
 
-def _filtered(rule: Filter, rows: pa.Table, positive: np.ndarray, lists: Sequence[Any]) -> np.ndarray:
-    scores = rows[table.TEACHER + rule.teacher].to_numpy(zero_copy_only=False).astype(np.float64)
-    best = np.full(rows.num_rows, np.nan)
-    for _, start, stop in lists:
-        of_positives = scores[start:stop][positive[start:stop]]
-        of_positives = of_positives[~np.isnan(of_positives)]
-        best[start:stop] = of_positives.max() if len(of_positives) else np.nan
-    return np.asarray(np.isnan(scores) | rule.keeps(scores, best))
+def _promoted(rows: pa.Table, filters: Sequence[Filter], copies: np.ndarray) -> tuple[pa.Table, np.ndarray]:
+    """The table with pseudo-positives as positives, and which rows these are. Copies of a positive are none."""
+    lists = Lists.of(rows)
+    promoted = np.zeros(rows.num_rows, dtype=bool)
+    for rule in filters:
+        if isinstance(rule, Denoise):
+            promoted |= rule.promoted(lists) & ~copies
+    if not promoted.any():
+        return rows, promoted
+    relevance = np.where(promoted, 1, rows["relevance"].fill_null(0).to_numpy()).astype(np.int8)
+    absent = rows["relevance"].is_null().to_numpy(zero_copy_only=False) & ~promoted
+    sources = [s + PSEUDO * p for s, p in zip(rows["source"].to_pylist(), promoted.tolist(), strict=True)]
+    for name, column in (
+        ("relevance", pa.array(relevance, pa.int8(), mask=absent)),
+        ("source", pa.array(sources, pa.string()).dictionary_encode()),
+    ):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), column)
+    return rows, promoted
 
 
-def _not_sampled(
-    sampler: Sampler, kept: np.ndarray, positive: np.ndarray, lists: Sequence[Any], seed: int
-) -> np.ndarray:
+def _not_sampled(sampler: Sampler, kept: np.ndarray, lists: Lists, seed: int) -> np.ndarray:
     gone = np.zeros(len(kept), dtype=bool)
-    for query_id, start, stop in lists:
-        possible = start + np.flatnonzero(kept[start:stop] & ~positive[start:stop])
+    scores = lists.scores(sampler.by)
+    best = lists.best_positive(scores)
+    for query_id, start, stop in lists.groups:
+        possible = start + np.flatnonzero(kept[start:stop] & ~lists.positive[start:stop])
+        if not len(possible):
+            continue
+        if sampler.by is not None or sampler.NEEDS_DISTANCES:
+            _require_scores(sampler, query_id, scores[possible], best[start])
+        if sampler.by is not None:
+            possible = possible[np.argsort(-scores[possible], kind="stable")]
         gone[possible] = True
-        gone[possible[sampler.sample(len(possible), generator_for(seed, query_id))]] = False
+        chosen = sampler.choose(scores[possible], float(best[start]), generator_for(seed, query_id))
+        gone[possible[chosen]] = False
     return gone
 
 
-def _copies_of_positives(rows: pa.Table, positive: np.ndarray, collection: Collection, split: str) -> np.ndarray:
+def _require_scores(sampler: Sampler, query_id: str, scores: np.ndarray, positive: float) -> None:
+    whose = "the miner" if sampler.by is None else f"teacher {sampler.by!r}"
+    if np.isnan(scores).any():
+        raise DataError(
+            f"the sampler {sampler.kind!r} goes by the scores of {whose}, and possible negatives have none",  # type: ignore[attr-defined]
+            where=f"query_id {query_id!r}",
+            seen=f"{int(np.isnan(scores).sum())} of {len(scores)} rows without a score",
+            next_step=f"drop them with `teacher: {sampler.by}` in this stage, or score deeper",
+        )
+    if sampler.NEEDS_DISTANCES and np.isnan(positive):
+        raise DataError(
+            f"the sampler {sampler.kind!r} compares with the score of a positive, and {whose} has scored none",  # type: ignore[attr-defined]
+            where=f"query_id {query_id!r}",
+            allowed="queries with a positive that has a score; a positive that no miner found has none of the miner",
+            next_step="set `by: TEACHER`, with `unlabelled: drop`",
+        )
+
+
+def _copies_of_positives(rows: pa.Table, collection: Collection, judged: Mapping[str, Mapping[str, int]]) -> np.ndarray:
     doc_ids = rows["doc_id"].to_pylist()
+    positive = rows["relevance"].fill_null(0).to_numpy() > 0
     texts = known_texts(collection, doc_ids)
-    of_positives = positives_by_text(collection.qrels(split), texts, collection)
+    of_positives = positives_by_text(judged, texts, collection)
     copies = np.zeros(rows.num_rows, dtype=bool)
     for query_id, start, stop in table.groups(rows):
         own = of_positives.get(query_id, set())

@@ -10,7 +10,7 @@ from retkd.stage import Inputs, Metrics, StageConfig
 from retkd.teachers import AnyTeacher
 
 NAME = "score"
-VERSION = 1
+VERSION = 2
 SEEDED = False
 VOLATILE: tuple[str, ...] = ()
 OUTPUTS = ("candidates",)
@@ -29,7 +29,7 @@ class Config(StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the same tables with the columns ``teacher.NAME``."""
+    """Publish the same tables with the columns ``teacher.NAME``, and ``disagreement.json`` when there are two teachers."""
     from retkd import candidates as table
     from retkd.collections.base import require_splits
     from retkd.shards import atomic, shard_name
@@ -43,18 +43,38 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
-        for split, scores in judged.scores.items():
-            tables[split] = _with_column(tables[split], name, chosen[split], scores, judged.scale)
-        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values()))}
+        for split, rows in tables.items():
+            scored = split in judged.scores
+            scores, places = (judged.scores[split], chosen[split]) if scored else ([], [])
+            tables[split] = _with_column(rows, name, places, scores, judged.scale)
+        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values())), **judged.told}
         metrics.timings[f"{name}_new_pairs"] = judged.num_new
         metrics.truncation_rate[name] = judged.truncation_rate
     for split, rows in tables.items():
         with atomic(out / split / shard_name(0, 1)) as temporary:
             table.write(table.checked(rows), temporary, {"retkd.key": inputs.key})
+    _tell_disagreement(config, inputs, tables, out)
     metrics.rows_out = metrics.rows_in
     unscored = metrics.rows_in - sum(map(len, chosen.values()))
     metrics.values["rows_below_depth"] = unscored
     return metrics
+
+
+def _tell_disagreement(config: Config, inputs: Inputs, tables: dict[str, Any], out: Path) -> None:
+    """Ensembles are left out: they agree with their members by making."""
+    import json
+
+    from retkd import candidates as table
+    from retkd.shards import atomic
+    from retkd.teachers.disagreement import disagreement
+
+    columns = dict.fromkeys(name for rows in tables.values() for name in table.teacher_columns(rows))
+    names = [name.removeprefix(table.TEACHER) for name in columns]
+    ensembles = {name for name, teacher in config.teachers.items() if teacher.kind == "ensemble"}
+    told = disagreement(tables, [name for name in names if name not in ensembles], inputs.collection)
+    if told:
+        with atomic(out / "disagreement.json") as temporary:
+            temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _chosen(rows: Any, depth: int | None, split: str) -> Any:
@@ -76,6 +96,7 @@ def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> 
 
     column = np.zeros(rows.num_rows, dtype=np.float32)
     absent = np.ones(rows.num_rows, dtype=bool)
-    column[chosen] = scores
-    absent[chosen] = False
+    if len(chosen):
+        column[chosen] = scores
+        absent[chosen] = False
     return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), scale)

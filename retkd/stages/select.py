@@ -1,17 +1,19 @@
-"""Select what the student learns from: drop false negatives, sample, audit."""
+"""Select what the student learns from: drop false negatives, sample, audit; grade and group where that is asked for."""
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from retkd.parts import Candidates
-from retkd.selection import AnyFilter, AnySampler
+from retkd.selection import AnyFilter, AnyLabels, AnySampler
+from retkd.selection.clusters import Clusters
+from retkd.selection.judgements import Audited
 from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "select"
-VERSION = 1
+VERSION = 2
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
 OUTPUTS = ("candidates",)
@@ -29,13 +31,14 @@ class Config(StageConfig):
         default="drop",
         description="train queries without a judged positive: a teacher can rank them, InfoNCE cannot use them",
     )
+    labels: AnyLabels | None = Field(default=None, description="graded targets, written as a teacher column")
+    clusters: Clusters | None = Field(default=None, description="topics of the queries, for `batches: by_topic`")
+    audit: Audited = Audited()
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the selected table, the other splits, and ``audit.json``."""
+    """Publish the selected table, the other splits, ``audit.json`` and, with ``clusters``, ``clusters.parquet``."""
     from retkd import candidates as table
-    from retkd.selection.audit import audit
-    from retkd.selection.rules import select
     from retkd.shards import atomic, shard_name
 
     source = inputs.artifacts[config.candidates]
@@ -44,26 +47,58 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         rows = table.read(source / split)
         metrics.rows_in += rows.num_rows
         if split == "train":
-            rows_in = rows.num_rows
-            if config.teacher is not None:
-                table.scale_of(rows, config.teacher)
-            rows, dropped = select(
-                rows,
-                inputs.collection,
-                split,
-                filters=config.filters,
-                sampler=config.sampler,
-                teacher=config.teacher,
-                unlabelled=config.unlabelled,
-                seed=inputs.seed,
-            )
-            metrics.rows_dropped = dropped
-            told = audit(rows, inputs.collection, split, dropped, rows_in)
-            with atomic(out / "audit.json") as temporary:
-                temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            metrics.values["checks"] = {name: check["count"] for name, check in told["checks"].items()}
-            metrics.values["queries"] = len(rows["query_id"].unique())
+            rows = _selected(config, inputs, rows, metrics, out)
         metrics.rows_out += rows.num_rows
         with atomic(out / split / shard_name(0, 1)) as temporary:
             table.write(rows, temporary, {"retkd.key": inputs.key})
     return metrics
+
+
+def _selected(config: Config, inputs: Inputs, rows: Any, metrics: Metrics, out: Path) -> Any:
+    from retkd import candidates as table
+    from retkd.selection.rules import select
+    from retkd.shards import atomic
+
+    if config.teacher is not None:
+        table.scale_of(rows, config.teacher)
+    chosen = select(rows, inputs.collection, "train", **_rules(config), seed=inputs.seed)
+    metrics.rows_dropped = chosen.dropped
+    told = _audit(config, inputs, rows, chosen)
+    with atomic(out / "audit.json") as temporary:
+        temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    query_ids = list(dict.fromkeys(chosen.rows["query_id"].to_pylist()))
+    metrics.values["checks"] = {name: check["count"] for name, check in told["checks"].items()}
+    metrics.values["queries"] = len(query_ids)
+    if chosen.num_pseudo_positives:
+        metrics.values["pseudo_positives"] = chosen.num_pseudo_positives
+    if config.clusters is not None:
+        metrics.values["clusters"] = _write_clusters(config.clusters, query_ids, inputs, out)
+    return chosen.rows if config.labels is None else config.labels.applied(chosen.rows)
+
+
+def _rules(config: Config) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ("filters", "sampler", "teacher", "unlabelled")}
+
+
+def _audit(config: Config, inputs: Inputs, rows: Any, chosen: Any) -> dict[str, Any]:
+    from retkd.selection.audit import audit
+    from retkd.selection.false_negatives import measured
+    from retkd.selection.samples import negatives_to_judge
+
+    collection, count = inputs.collection, config.audit.num_negatives
+    return {
+        **audit(chosen.rows, collection, "train", chosen.dropped, rows.num_rows),
+        "negatives_to_judge": negatives_to_judge(chosen.rows, collection, "train", count, inputs.seed),
+        "false_negatives": measured(rows, collection, "train", config.audit, **_rules(config), seed=inputs.seed),
+    }
+
+
+def _write_clusters(clusters: Clusters, query_ids: list[str], inputs: Inputs, out: Path) -> dict[str, int]:
+    import numpy as np
+
+    from retkd.query_order import write_topics
+
+    topics = clusters.topics(query_ids, "train", inputs)
+    write_topics(query_ids, topics, out)
+    sizes = np.bincount(topics, minlength=clusters.num_clusters)
+    return {"count": int((sizes > 0).sum()), "smallest": int(sizes[sizes > 0].min()), "largest": int(sizes.max())}

@@ -98,7 +98,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     scorer = new_scorer(inputs.models[config.base].path, where, config)
     artifact = inputs.artifacts[config.candidates]
     mined = table.read(artifact / "train")
-    rows, dropped = select(
+    chosen = select(
         mined,
         inputs.collection,
         "train",
@@ -108,14 +108,14 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         unlabelled=config.unlabelled,
         seed=inputs.seed,
     )
-    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
-    require_objective(config.objective, rows, config.steps)
-    models = [term.model for term in config.objective if getattr(term, "model", None)] if config.steps else []
+    examples = CandidateLists(chosen.rows, inputs.collection, "train", teachers_of(config.objective))
+    require_objective(config.objective, chosen.rows, config.steps)
+    whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
     model = TaughtModel(scorer, config.objective)
     trace = train(
         model,
         examples,
-        collator(scorer, dense_teachers(models, "train", inputs, where, out / "work")),
+        collator(scorer, whole),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
@@ -133,7 +133,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)
     looks = dev_values(trace, config.primary)
-    return Metrics(mined.num_rows, rows.num_rows, dropped, values={"queries": len(examples), **losses(trace), **looks})
+    return Metrics(
+        mined.num_rows,
+        chosen.rows.num_rows,
+        chosen.dropped,
+        values={"queries": len(examples), **losses(trace), **looks},
+    )
 
 
 def _dev_measures(config: Config, inputs: Inputs, scorer: Any, artifact: Path) -> Any:

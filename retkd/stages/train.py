@@ -10,6 +10,7 @@ from pydantic import Field
 from retkd.objectives import AnyObjective
 from retkd.optimisation import Optimisation
 from retkd.parts import Candidates
+from retkd.query_order import AnyBatches, Shuffled
 from retkd.shards import atomic
 from retkd.stage import Inputs, Metrics, StageConfig
 from retkd.students import AnyStudent
@@ -30,6 +31,7 @@ class Config(Optimisation, StageConfig):
     student: AnyStudent
     objective: list[AnyObjective] = Field(min_length=1)
     batch_queries: int = Field(default=16, ge=1)
+    batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
 
@@ -54,11 +56,11 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     rows = table.read(artifact / "train")
     require_objective(config.objective, rows, config.steps)
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
-    models = [term.model for term in config.objective if getattr(term, "model", None)] if config.steps else []
+    whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
     trace = train(
         DistilledEncoder(encoder, config.objective),
         examples,
-        Collator(encoder, dense_teachers(models, "train", inputs, where, out / "work")),
+        Collator(encoder, whole),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
@@ -67,6 +69,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         label=f"train {config.steps} steps",
         dev=_dev_measures(config, inputs, encoder, artifact),
         primary=config.primary,
+        topics=config.batches.topics([q for q, _, _ in examples.groups], config.candidates, inputs.artifacts),
     )
     encoder.model.eval()
     save_model(encoder.model, out / "model")

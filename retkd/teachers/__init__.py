@@ -7,11 +7,12 @@ from retkd.teachers.beca import BecaTeacher
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
+from retkd.teachers.imported import Imported
 from retkd.teachers.late_interaction import LateInteraction
 from retkd.teachers.uni_encoder import UniEncoderTeacher
 
 TEACHERS = registry(
-    "teachers", CrossEncoderTeacher, UniEncoderTeacher, BecaTeacher, LateInteraction, BiEncoder, Ensemble
+    "teachers", CrossEncoderTeacher, UniEncoderTeacher, BecaTeacher, LateInteraction, BiEncoder, Ensemble, Imported
 )
 
 AnyTeacher: Any = one_of(TEACHERS)

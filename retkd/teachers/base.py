@@ -1,7 +1,8 @@
 """What every teacher gives: one raw score per row of the tables that it is shown, and the scale of these scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +23,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Float32 scores of the chosen rows of each split, in order, with their scale.
+    """Float32 scores of the chosen rows of each split, in order, with their scale. A split that is absent is not scored.
 
-    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows.
+    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows; ``told`` is what
+    else belongs in the metrics, the same on each run.
     """
 
     scores: dict[str, np.ndarray]
     scale: Scale
     num_new: int = 0
     truncation_rate: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 class Teacher(Part):

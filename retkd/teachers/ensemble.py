@@ -1,51 +1,62 @@
-"""Several teachers as one: their scores brought to one scale list by list, then a weighted mean."""
+"""Several teachers as one: their scores brought to one scale, then a weighted mean."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
-from retkd import candidates as table
-from retkd.errors import DataError, ScaleError
+from retkd.collections.base import Qrels
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher
+from retkd.teachers.calibration import AnyCalibration, Standardise
+from retkd.teachers.isotonic import Curve
+from retkd.teachers.member_lists import MemberLists, judged_rows, member_lists
+from retkd.teachers.weighting import AnyWeighting, Fixed
 
 
 class Ensemble(Teacher):
-    """Weighted mean of members that were scored before it, each list of each member at mean 0 and deviation 1."""
+    """Weighted mean of the calibrated scores of members that were scored before it; the weights of a query sum to 1.
+
+    By default each list of each member is standardised and the numbers beside the members are the weights. Calibrations
+    and weightings that learn from judgements read a split of the collection that is scored (dev unless told otherwise).
+    """
 
     kind: Literal["ensemble"] = "ensemble"
-    members: dict[str, PositiveFloat] = Field(min_length=1, description="teacher -> weight")
+    members: dict[str, PositiveFloat] = Field(
+        min_length=1, description="teacher -> weight; a list of teachers weighs them alike"
+    )
+    calibration: AnyCalibration = Standardise()
+    weights: AnyWeighting = Field(
+        default=Fixed(), description="what it learns multiplies the numbers beside the members"
+    )
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _alike(cls, members: Any) -> Any:
+        return dict.fromkeys(members, 1.0) if isinstance(members, list) else members
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
-        """Standardised scores; a member with one constant list adds 0 there."""
-        return Judgement({rows.split: self._combined(rows) for rows in splits}, "standardised")
+        """The weighted mean on the calibration's scale; weights and what they came from are told."""
+        names = list(self.members)
+        lists = {rows.split: member_lists(rows, names, ranks_do=self.calibration.READS_RANKS) for rows in splits}
+        numbers = np.array(list(self.members.values()))
+        weights = self.weights.weigh(numbers / numbers.sum(), lists, inputs.collection.qrels)
+        curves = self._curves(lists, inputs.collection.qrels)
+        scores = {split: self._combined(own, weights.of_queries[split], curves) for split, own in lists.items()}
+        return Judgement(scores, self.calibration.scale, told=weights.told)
 
-    def _combined(self, rows: Rows) -> np.ndarray:
-        total = np.zeros(len(rows.chosen), dtype=np.float64)
-        query_ids = rows.table["query_id"].to_numpy(zero_copy_only=False)[rows.chosen]
-        for member, weight in self.members.items():
-            if table.scale_of(rows.table, member) == "rank":
-                raise ScaleError("an ensemble of scores cannot take a teacher that only ranks", seen=member)
-            column = rows.table[table.TEACHER + member].to_numpy(zero_copy_only=False)[rows.chosen].astype(np.float64)
-            if np.isnan(column).any():
-                raise DataError(
-                    f"the ensemble's member {member!r} has not scored every row", where=f"split {rows.split}"
-                )
-            total += weight * standardised_lists(query_ids, column)
-        return (total / sum(self.members.values())).astype(np.float32)
+    def _curves(self, lists: dict[str, MemberLists], qrels: Any) -> list[Curve | None]:
+        split = self.calibration.label_split
+        if split is None:
+            return [None] * len(self.members)
+        own: Qrels | None = qrels(split) if split in lists else None
+        judged = judged_rows(lists, split, own, f"the calibration {self.calibration.kind}")
+        return [self.calibration.fit(row, judged.grades > 0) for row in judged.scores]
 
-
-def standardised_lists(query_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Each query's scores at mean 0 and population deviation 1; rows of a query need not be adjacent.
-
-    >>> standardised_lists(np.array(["a", "a", "b"]), np.array([1.0, 3.0, 5.0])).tolist()
-    [-1.0, 1.0, 0.0]
-    """
-    _, group = np.unique(query_ids, return_inverse=True)
-    count = np.bincount(group)
-    mean = np.bincount(group, scores) / count
-    centred = scores - mean[group]
-    deviation = np.sqrt(np.bincount(group, centred**2) / count)
-    return np.divide(centred, deviation[group], out=np.zeros_like(centred), where=deviation[group] > 1e-9)
+    def _combined(self, lists: MemberLists, weights: np.ndarray, curves: list[Curve | None]) -> np.ndarray:
+        _, query = np.unique(lists.query_ids, return_inverse=True)
+        total = np.zeros(len(lists.query_ids), dtype=np.float64)
+        for weight, scores, curve in zip(weights, lists.scores, curves, strict=True):
+            total += weight[query] * self.calibration.calibrated(lists.query_ids, scores, curve)
+        return np.asarray(self.calibration.combined(total), dtype=np.float32)

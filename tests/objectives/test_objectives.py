@@ -13,10 +13,12 @@ from retkd.errors import ScaleError
 from retkd.losses.contrastive import infonce
 from retkd.losses.listwise import kl, localised_contrastive, standardised
 from retkd.losses.pairwise import margin_mse
+from retkd.losses.pointwise import labels_and_scores
 from retkd.objectives import OBJECTIVES
 from retkd.objectives.adr_mse import ADRMSE
 from retkd.objectives.approx_ndcg import ApproxNDCG
 from retkd.objectives.base import Objective
+from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
@@ -27,6 +29,7 @@ from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.soft_ce import SoftCE
 from retkd.students.scoring import own_scores
 from tests.tables import rows_of, scored
 
@@ -45,6 +48,7 @@ OTHER_TERMS: list[Objective] = [
     PLD(teacher="ce"),
     M3KD(teacher="ce", in_batch=False),
     MarginMSE(teacher="ce", pairs="all"),
+    ChatbotMix(teacher="ce"),
 ]
 
 
@@ -165,7 +169,41 @@ def test_in_batch_kl_of_the_teachers_own_scores_is_zero() -> None:
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("scale", ["probability", "rank"])
+def test_soft_ce_reads_stored_weights_of_own_candidates() -> None:
+    scored_batch = made()
+    weights = torch.tensor([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    batch = Batch(**{**vars(scored_batch.batch), "teachers": {"rs": weights}})
+    term = SoftCE(teacher="rs", student_temperature=0.5)
+    loss = term.loss(ScoredBatch(batch, scored_batch.own, scored_batch.in_batch))
+    a, b = torch.log_softmax(scored_batch.own[0] / 0.5, 0), torch.log_softmax(scored_batch.own[1, :2] / 0.5, 0)
+    assert loss.item() == pytest.approx(-(0.5 * a[0] + 0.25 * a[1] + 0.25 * a[2] + b[0]).item() / 2, abs=1e-6)
+    (found,) = torch.autograd.grad(loss, scored_batch.in_batch)
+    own = torch.tensor([[True, True, True, False, False], [False, True, False, True, False]])
+    assert (found[~own] == 0).all()
+
+
+def test_soft_ce_refuses_raw_scores_and_says_where_weights_come_from() -> None:
+    rows = scored(rows_of({"q": [("x", 2.0, 1), ("y", 1.0, None)]}), "ce", [0.9, 0.1], "logit")
+    with pytest.raises(
+        ScaleError, match=r"allowed: distribution\n  next step: soft_ce reads the weights of a sparsify"
+    ):
+        candidates.require_scale(rows, "ce", SoftCE.SCALES, "the objective 'soft_ce'", SoftCE.RULE)
+
+
+def test_chatbot_mix_copies_the_teachers_numbers_of_own_candidates() -> None:
+    scored_batch = made()
+    batch = scored_batch.batch
+    expected = labels_and_scores(scored_batch.own * 3.0, TEACHER, batch.positive, batch.mask, alpha=0.25)
+    found = ChatbotMix(teacher="ce", alpha=0.25, student_scale=3.0).loss(scored_batch)
+    assert found.item() == pytest.approx(expected.item())
+    needs = [ChatbotMix(teacher="ce", alpha=alpha).needs_positives for alpha in (0.0, 0.5)]
+    assert needs == [False, True]
+    rows = scored(rows_of({"q": [("x", 2.0, 1), ("y", 1.0, None)]}), "ce", [0.9, 0.1], "cosine")
+    with pytest.raises(ScaleError, match=r"allowed: logit, unbounded\n  next step: chatbot_mix copies raw scores"):
+        candidates.require_scale(rows, "ce", ChatbotMix.SCALES, "the objective 'chatbot_mix'", ChatbotMix.RULE)
+
+
+@pytest.mark.parametrize("scale", ["probability", "rank", "distribution"])
 @pytest.mark.parametrize("term", TEACHER_TERMS, ids=lambda term: term.kind)
 def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: Any, scale: Any) -> None:
     rows = scored(rows_of({"q": [("x", 2.0, 1), ("y", 1.0, None)]}), "ce", [0.9, 0.1], scale)
@@ -187,6 +225,11 @@ def test_a_weight_is_positive(kind: str, weight: float) -> None:
     fields = {name: "ce" for name in ("teacher", "model") if name in OBJECTIVES[kind].model_fields}
     with pytest.raises(ValidationError, match="greater than 0"):
         OBJECTIVES[kind](weight=weight, **fields)
+
+
+def test_which_terms_read_other_queries_documents() -> None:
+    terms = [InfoNCE(), InfoNCE(in_batch=False), InBatchKL(model="m"), M3KD(teacher="ce"), KL(teacher="ce")]
+    assert [term.reads_in_batch for term in terms] == [True, False, True, True, False]
 
 
 def test_which_terms_need_two_candidates_and_which_need_labels() -> None:

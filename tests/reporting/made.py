@@ -369,7 +369,81 @@ def audit() -> dict[str, Any]:
             "dropped": {"false negative (margin below positive)": 9_811, "not sampled": 106_061},
         },
         "score_histograms": histograms,
+        "negatives_to_judge": [negative_to_judge()],
+        "false_negatives": false_negatives(),
     }
+
+
+def negative_to_judge() -> dict[str, Any]:
+    """A negative that one of two teachers puts above the positive."""
+    return {
+        "query_id": "q17",
+        "query": "join two paths",
+        "negative": {
+            "doc_id": "ntpath.join",
+            "grade": None,
+            "rank": 2,
+            "source": "bm25",
+            "text": "def join(path):\n    ...",
+        },
+        "positive": {
+            "doc_id": "posixpath.join",
+            "grade": 1,
+            "rank": 1,
+            "source": "bm25",
+            "text": "def join(a):\n    ...",
+        },
+        "scores": {"ce": {"negative": 4.5, "positive": 3.25}, "bi": {"negative": None, "positive": 0.5}},
+        "above": ["ce"],
+    }
+
+
+def false_negatives() -> dict[str, Any]:
+    """What a filter found of the hidden relevant documents: 8 of 10 were taken, and 12 others."""
+    shares = {
+        "mined": (30, 100, 0.2189, 0.3958),
+        "sampled": (6, 40, 0.0706, 0.2907),
+        "recall": (8, 10, 0.4902, 0.9433),
+        "precision": (8, 20, 0.2188, 0.6134),
+        "kept": (2, 80, 0.0069, 0.0866),
+    }
+    told = {
+        name: {"count": count, "of": of, "share": count / of, "low": low, "high": high}
+        for name, (count, of, low, high) in shares.items()
+    }
+    row = {"filter": "margin filter on ce", **{name: told[name] for name in ("recall", "precision", "kept")}}
+    both = {name: told[name] for name in ("mined", "sampled")}
+    return {
+        "judgements": "of the split human, relevant from grade 2",
+        "queries": 12,
+        "both": True,
+        "filters": [row],
+        **both,
+    }
+
+
+def disagreement() -> dict[str, Any]:
+    """Where two teachers differ, as the score stage writes it."""
+    pair = {
+        "query_id": "q3",
+        "query": "Join two paths.",
+        "doc_id": "posixpath.join",
+        "text": "def join(a, *p):\n    return a",
+        "grade": 1,
+        "scores": {"ce": 4.21, "bi": 0.12},
+        "standardised": {"ce": 1.9, "bi": -0.8},
+        "difference": 2.7,
+    }
+    told = {
+        "teachers": ["ce", "bi"],
+        "num_queries": 498,
+        "of_queries": 501,
+        "tau": {"mean": 0.412, "lowest": -0.31, "highest": 0.97},
+        "queries": [{"query_id": "q8", "query": "Return the absolute value.", "tau": -0.31}],
+        "pairs": [pair],
+    }
+    nothing = {**told, "teachers": ["ce", "flat"], "tau": None, "queries": [], "pairs": []}
+    return {"dev": [told, nothing]}
 
 
 def whole_run(root: Path, seed: int = 0) -> Inputs:
@@ -387,4 +461,5 @@ def whole_run(root: Path, seed: int = 0) -> Inputs:
     for name, rows in traces.items():
         (root / name / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (root / "select" / "audit.json").write_text(json.dumps(audit()))
+    (root / "score" / "disagreement.json").write_text(json.dumps(disagreement()))
     return inputs(made, artifacts, told)

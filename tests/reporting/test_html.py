@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from retkd.reporting.evidence import Evaluation
+from retkd.reporting.figures import ABSENT
 from retkd.reporting.html import render
 from retkd.reporting.model_card import model_card
 from retkd.stages import evaluate
@@ -57,6 +58,8 @@ def test_every_text_is_escaped(evidence):
     example["query"] = example["positive"]["text"] = example["top"]["bm25"]["text"] = evil
     audits = json.loads(json.dumps(evidence.audits))
     audits["select"]["checks"]["positives among negatives, by text"]["examples"] = [{"query_id": evil}]
+    judge = audits["select"]["negatives_to_judge"][0]
+    judge["query"] = judge["negative"]["text"] = judge["positive"]["source"] = evil
     manifests = {**evidence.manifests, "train": {**evidence.manifests["train"], "note": evil}}
     evaluation = replace(evidence.evaluation, won_lost=won_lost)
     page = render(
@@ -65,11 +68,12 @@ def test_every_text_is_escaped(evidence):
         )
     )
     assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(") >= 6
+    assert page.count("&lt;script&gt;alert(") >= 8
 
 
 def test_every_section_is_there_and_every_manifest(evidence, page):
-    for section in ("results", "gap", "training", "scores", "audit", "queries", "cost", "collection", "manifests"):
+    names = "results gap training scores audit disagreement queries cost collection manifests"
+    for section in names.split():
         assert f'id="{section}"' in page
         assert section == "manifests" or f'href="#{section}"' in page
     for manifest in evidence.manifests.values():
@@ -81,10 +85,24 @@ def test_every_section_is_there_and_every_manifest(evidence, page):
     assert "What was asked for" in page
 
 
+def test_where_teachers_differ_is_told_with_texts(page):
+    section = page[page.index('id="disagreement"') : page.index('id="queries"')]
+    assert "score, dev: ce and bi" in section
+    assert "mean tau 0.412, from -0.310 to 0.970, over 498 of 501 queries" in section
+    assert "ce 4.210 (+1.900 in its list), bi 0.120" in section
+    assert "def join(a, *p):" in section
+    assert "no list in which both teachers tell documents apart" in section
+    (table,) = Page(section).tables[:1]
+    assert table == [["Query", "tau"], ["Return the absolute value.", "\N{MINUS SIGN}0.310"]]
+    assert '<div class="scroll"><table>' in section
+
+
 def test_what_a_run_lacks_is_left_out(evidence):
-    lone = replace(evidence, traces={}, audits={}, manifests={"evaluate": evidence.manifests["evaluate"]})
+    lone = replace(
+        evidence, traces={}, audits={}, disagreements={}, manifests={"evaluate": evidence.manifests["evaluate"]}
+    )
     page = render(lone)
-    for section in ("training", "audit"):
+    for section in ("training", "audit", "disagreement"):
         assert f'id="{section}"' not in page
         assert f'href="#{section}"' not in page
 
@@ -123,3 +141,46 @@ def test_the_meter_shows_any_share(evidence, closed):
     at = [float(value) for value in re.findall(r"--(?:at|from|wide): (-?[\d.]+)%", page)]
     assert at
     assert all(0.0 <= value <= 100.0 for value in at)
+
+
+def test_a_person_can_judge_the_negatives(page):
+    """Both texts, both teachers' scores, and who puts the negative above the positive."""
+    assert "Are these negatives? 1 drawn at random, 1 with a teacher that puts them above the positive" in page
+    (table,) = [table for table in Page(page).tables if table[0] == ["Teacher", "Positive", "Negative"]]
+    assert table[1:] == [["ce", "3.250", "4.500"], ["bi", "0.500", ABSENT]]
+    assert '<span class="delta bad">ce above</span>' in page
+    for text in ("join two paths", "posixpath.join", "ntpath.join", "Negative, rank 2 of bm25"):
+        assert text in page
+
+
+def test_the_share_of_false_negatives_has_its_interval_and_each_filter_its_row(page):
+    words = " ".join(re.sub(r"<[^>]+>|&nbsp;|\xa0", " ", page).split())
+    assert "by the judgements of the split human, relevant from grade 2" in words
+    assert "15.0 % are relevant (95 % interval 7.1 % to 29.1 %, 6 of 40); of all mined candidates, 30.0 %" in words
+    (table,) = [
+        table for table in Page(page).tables if table[0] == ["Filter, alone", "Recall", "Precision", "Still relevant"]
+    ]
+    cells = [cell.replace("\xa0", " ") for cell in table[1]]
+    assert cells == [
+        "margin filter on ce",
+        "80.0 % [49.0 %, 94.3 %]8 of 10",
+        "40.0 % [21.9 %, 61.3 %]8 of 20",
+        "2.5 % [0.7 %, 8.7 %]2 of 80",
+    ]
+
+
+def test_judgements_of_relevant_documents_alone_give_no_precision(evidence):
+    audits = json.loads(json.dumps(evidence.audits))
+    told = audits["select"]["false_negatives"]
+    told.update(both=False, mined=None, sampled=None)
+    told["filters"][0].update(precision=None, kept=None)
+    page = render(replace(evidence, audits=audits))
+    assert "These judgements name relevant documents alone" in page
+    assert [table[1][2:] for table in Page(page).tables if table[0][0] == "Filter, alone"] == [[ABSENT, ABSENT]]
+
+
+def test_an_audit_without_negatives_and_judgements_says_nothing_of_them(evidence):
+    audits = {"select": {**evidence.audits["select"], "negatives_to_judge": [], "false_negatives": None}}
+    page = render(replace(evidence, audits=audits))
+    assert "Are these negatives?" not in page
+    assert "False negatives" not in page

@@ -67,11 +67,12 @@ def test_a_percentage_is_refused_where_it_has_no_meaning(scale: Scale) -> None:
     )
 
 
-def test_a_rank_has_no_magnitude_and_every_other_scale_has() -> None:
+def test_ranks_and_stored_draws_have_no_magnitude_and_every_other_scale_has() -> None:
     for rule in (Absolute(teacher="ce", max_score=0.0), Margin(teacher="ce")):
-        with pytest.raises(ScaleError, match="take a teacher that gives scores; a rank has no magnitude"):
-            rule.require("rank")
+        for scale in ("rank", "distribution"):
+            with pytest.raises(ScaleError, match="take a teacher that gives scores; a rank has no magnitude"):
+                rule.require(scale)
         for scale in get_args(Scale):
-            if scale != "rank":
+            if scale not in ("rank", "distribution"):
                 rule.require(scale)
     Percentage(teacher="ce").require("probability")

@@ -44,7 +44,8 @@ def selected(rows: Any, collection: Collection, **given: Any) -> tuple[dict[str,
         "seed": 0,
         **given,
     }
-    kept, dropped = select(rows, collection, "train", **rules)
+    chosen = select(rows, collection, "train", **rules)
+    kept, dropped = chosen.rows, chosen.dropped
     assert rows.num_rows == kept.num_rows + sum(dropped.values())
     lists: dict[str, list[str]] = {}
     for query_id, doc_id in pairs(kept):

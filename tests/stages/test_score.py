@@ -1,5 +1,6 @@
 """The score stage: one column per teacher, each pair scored once, whatever happens in between."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retkd.stages.score import Config, run
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
+from retkd.teachers.imported import Imported
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError
 from tests.tables import teacher_scores
@@ -45,11 +47,51 @@ def test_each_teacher_gets_a_column_with_its_scale(ready: Any, mined: Path, tmp_
     assert metrics.values == {
         "ce": {"scale": "logit", "rows": num_rows},
         "bi": {"scale": "cosine", "rows": num_rows},
-        "both": {"scale": "standardised", "rows": num_rows},
+        "both": {"scale": "standardised", "rows": num_rows, "weights": {"ce": 0.333333, "bi": 0.666667}},
         "rows_below_depth": 0,
     }
     assert metrics.truncation_rate == {"ce": 0.0, "bi": 0.0, "both": 0.0}
     assert metrics.timings["ce_new_pairs"] == num_rows
+
+
+def test_two_teachers_disagree_in_a_file_and_one_does_not(ready: Any, tmp_path: Path) -> None:
+    both = Ensemble(members=["ce", "bi"])  # type: ignore[arg-type]
+    teachers = {"ce": CE, "bi": BiEncoder(model="base"), "both": both}
+    run(Config(candidates="mine", teachers=teachers), ready(), tmp_path / "two")
+    told = json.loads((tmp_path / "two" / "disagreement.json").read_text())
+    assert set(told) == {"train", "dev", "test"}
+    assert [pair["teachers"] for pair in told["dev"]] == [["ce", "bi"]]
+    assert -1 <= told["dev"][0]["tau"]["mean"] <= 1
+    assert len(told["dev"][0]["pairs"]) == 5
+    run(CONFIG, ready(), tmp_path / "one")
+    assert not (tmp_path / "one" / "disagreement.json").exists()
+
+
+def test_a_split_that_a_teacher_leaves_out_has_nulls(ready: Any, mined: Path, tmp_path: Path) -> None:
+    rows = candidates.read(mined / "train")
+    path = tmp_path / "scores.jsonl"
+    lists = [
+        {
+            "query_id": query_id,
+            "query": "",
+            "positive_passages": [],
+            "negative_passages": [
+                {"docid": doc_id, "text": "", "score": float(start + place)}
+                for place, doc_id in enumerate(rows["doc_id"].slice(start, stop - start).to_pylist())
+            ],
+        }
+        for query_id, start, stop in candidates.groups(rows)
+    ]
+    path.write_text("".join(json.dumps(each) + "\n" for each in lists))
+    them = Imported(file=str(path), format="tevatron", scale="logit", splits=["train"])
+    metrics = run(Config(candidates="mine", teachers={"them": them}), ready(), tmp_path / "out")
+    assert candidates.read(tmp_path / "out" / "train")["teacher.them"].to_pylist() == list(
+        map(float, range(rows.num_rows))
+    )
+    dev = candidates.read(tmp_path / "out" / "dev")
+    assert dev["teacher.them"].null_count == dev.num_rows
+    assert candidates.scale_of(dev, "them") == "logit"
+    assert metrics.values["them"] == {"scale": "logit", "rows": rows.num_rows, "pairs_beyond_the_rows": 0}
 
 
 def test_below_the_depth_only_training_positives_are_scored(ready: Any, mined: Path, tmp_path: Path) -> None:

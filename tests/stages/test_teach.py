@@ -58,7 +58,8 @@ def test_it_publishes_a_cross_encoder_and_tells_what_it_did(ready: Any, tmp_path
     assert scores == pytest.approx(peer.predict(pairs, activation_fn=Identity()), abs=1e-4)
     mined, inputs = candidates.read(ready().artifacts["mine"] / "train"), ready()
     rules: dict[str, Any] = {"filters": [], "sampler": CONFIG.sampler, "teacher": None, "unlabelled": "drop"}
-    rows, dropped = select(mined, inputs.collection, "train", **rules, seed=inputs.seed)
+    chosen = select(mined, inputs.collection, "train", **rules, seed=inputs.seed)
+    rows, dropped = chosen.rows, chosen.dropped
     assert (metrics.rows_in, metrics.rows_out, metrics.rows_dropped) == (mined.num_rows, rows.num_rows, dropped)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     looks = {row["step"]: row["dev"]["nDCG@10"] for row in trace if "dev" in row}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.query_order import ByTopic, write_topics
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from tests.conftest import MakeInputs, files
@@ -280,3 +282,24 @@ def test_keep_best_without_a_dev_split(ready: Any, tmp_path: Path) -> None:
         DataError, match="`keep: best` and `patience` go by the dev split, and the candidates have none"
     ):
         run(changed(objective=[KL(teacher="ce")]), ready(artifact), tmp_path / "out")
+
+
+def test_batches_of_one_topic_also_after_a_stop(
+    ready: Any, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is another than the shuffled one, and a run that was stopped goes on in it to the same bytes."""
+    artifact = shutil.copytree(scored, tmp_path / "artifact")
+    query_ids = sorted(set(candidates.read(artifact / "train")["query_id"].to_pylist()))
+    write_topics(query_ids, np.arange(len(query_ids)) % 3, artifact)
+    config = changed(batches=ByTopic(), **without_dev())
+    run(config, ready(artifact), tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(StopError):
+            run(config, ready(artifact), tmp_path / "out")
+    run(config, ready(artifact), tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    run(changed(**without_dev()), ready(artifact), tmp_path / "shuffled")
+    assert files(tmp_path / "shuffled")["trace.jsonl"] != files(tmp_path / "out")["trace.jsonl"]
+    with pytest.raises(DataError, match="the stage 'score' has no clusters of queries"):
+        run(config, ready(), tmp_path / "without")

@@ -6,7 +6,8 @@ import pytest
 
 from retkd.errors import DataError, ScaleError
 from retkd.teachers.base import Rows
-from retkd.teachers.ensemble import Ensemble, standardised_lists
+from retkd.teachers.ensemble import Ensemble
+from retkd.teachers.score_lists import standardised_lists
 from tests.conftest import MakeInputs
 from tests.tables import rows_of, scored
 

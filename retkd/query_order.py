@@ -1,0 +1,126 @@
+"""In which order a training sees its queries: shuffled, or so that each batch stays within one topic."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from retkd.errors import DataError
+from retkd.parts import Candidates, Part, one_of, registry
+
+TOPICS = "clusters.parquet"
+"""The file of a select stage's artifact: columns query_id and cluster."""
+
+
+class Shuffled(Part):
+    """Whole passes over the queries, each shuffled."""
+
+    kind: Literal["shuffled"] = "shuffled"
+
+    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray | None:
+        """None: all queries are of one topic."""
+        return None
+
+
+class ByTopic(Part):
+    """Each batch from one cluster of the queries (TAS-B), drawn in proportion to its size.
+
+    A cluster's queries come in whole shuffled passes too, so that every query is as likely as any other; one with fewer
+    queries than a batch repeats them in it. Hofstaetter et al. 2021; drawing by size is ours.
+    """
+
+    kind: Literal["by_topic"] = "by_topic"
+    clusters: Candidates | None = None
+    """The select stage that has them; default: the stage's own `candidates`."""
+
+    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray:
+        """The cluster of each query. Raises :class:`DataError` where the artifact does not say it."""
+        return read_topics(query_ids, self.clusters or candidates, artifacts)
+
+
+BATCHES = registry("batches", Shuffled, ByTopic)
+AnyBatches: Any = one_of(BATCHES)
+
+
+def write_topics(query_ids: Sequence[str], topics: np.ndarray, folder: Path) -> None:
+    """Write ``clusters.parquet`` into an artifact's folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from retkd.shards import atomic
+
+    rows = pa.table({"query_id": pa.array(query_ids, pa.string()), "cluster": pa.array(topics, pa.int32())})
+    with atomic(folder / TOPICS) as temporary:
+        pq.write_table(rows, temporary)
+
+
+def read_topics(query_ids: Sequence[str], stage: str, artifacts: Mapping[str, Path]) -> np.ndarray:
+    """The cluster of each query, int64, as a stage published it."""
+    import pyarrow.parquet as pq
+
+    path = artifacts[stage] / TOPICS
+    if not path.exists():
+        raise DataError(
+            f"the stage {stage!r} has no clusters of queries",
+            where="batches: {kind: by_topic}",
+            allowed="a select stage with `clusters: {model: ..., num_clusters: ...}`",
+            next_step=f"add `clusters` to stages.{stage}, or name the select stage that has them in batches.clusters",
+        )
+    columns = pq.read_table(path).to_pydict()
+    known = dict(zip(columns["query_id"], columns["cluster"], strict=True))
+    missing = [query_id for query_id in query_ids if query_id not in known]
+    if missing:
+        raise DataError(
+            "training queries have no cluster",
+            where=path,
+            seen=f"{len(missing):,}, such as {missing[0]!r}",
+            next_step="name in batches.clusters the select stage that the training lists come from",
+        )
+    return np.array([known[query_id] for query_id in query_ids], dtype=np.int64)
+
+
+class QueryOrder:
+    """Which of ``num_examples`` stands in each of ``num_rows`` rows. A row is the same however many rows there are.
+
+    Each topic is an endless stream of whole passes, each shuffled by (seed, pass, topic); batch number b takes the next
+    ``batch_queries`` of the topic that (seed, b) draws. One topic is the plain shuffled order.
+    """
+
+    def __init__(
+        self, num_examples: int, num_rows: int, seed: int, topics: np.ndarray | None = None, batch_queries: int = 1
+    ) -> None:
+        topics = np.zeros(num_examples, dtype=np.int64) if topics is None else topics
+        self.members = [np.flatnonzero(topics == topic) for topic in np.unique(topics)]
+        self.seed, self.batch_queries = seed, batch_queries
+        self.topic, self.before = self._drawn(-(-num_rows // batch_queries), num_examples)
+        self._passes: dict[int, tuple[int, list[int]]] = {}
+
+    def _drawn(self, num_batches: int, num_examples: int) -> tuple[np.ndarray, np.ndarray]:
+        """(topic, how many earlier batches are of this topic) of each batch."""
+        if len(self.members) == 1:
+            return np.zeros(num_batches, dtype=np.int64), np.arange(num_batches)
+        ends = np.cumsum([len(members) for members in self.members]) / num_examples
+        numbers = np.random.default_rng([self.seed, 0x70B1C]).random(num_batches)
+        topic = np.minimum(np.searchsorted(ends, numbers, side="right"), len(ends) - 1)
+        before = np.empty(num_batches, dtype=np.int64)
+        for each in range(len(ends)):
+            mine = np.flatnonzero(topic == each)
+            before[mine] = np.arange(len(mine))
+        return topic, before
+
+    def __getitem__(self, row: int) -> int:
+        batch, place = divmod(row, self.batch_queries)
+        topic = int(self.topic[batch])
+        members = self.members[topic]
+        number, position = divmod(int(self.before[batch]) * self.batch_queries + place, len(members))
+        if self._passes.get(topic, (-1, []))[0] != number:
+            self._passes[topic] = (number, self._shuffled(topic, number, len(members)))
+        return int(members[self._passes[topic][1][position]])
+
+    def _shuffled(self, topic: int, number: int, count: int) -> list[int]:
+        import torch
+
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number + (topic << 44)) % 2**63)
+        order: list[int] = torch.randperm(count, generator=generator).tolist()
+        return order
