@@ -1,5 +1,6 @@
 """Let teachers score the candidates: one column per teacher, each pair scored once."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ class Config(StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the same tables with the columns ``teacher.NAME``."""
+    """Publish the same tables with the columns ``teacher.NAME``, and NAME.log.jsonl of what a teacher had to mend."""
     from retkd import candidates as table
     from retkd.shards import atomic, shard_name
     from retkd.teachers.base import Rows
@@ -41,10 +42,16 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
-        for split, scores in judged.scores.items():
-            tables[split] = _with_column(tables[split], name, chosen[split], scores, judged.scale)
-        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values()))}
-        metrics.timings[f"{name}_new_pairs"] = judged.num_new
+        for split in judged.scores:
+            tables[split] = _with_column(tables[split], name, chosen[split], split, judged)
+        metrics.values[name] = {
+            "scale": judged.scale,
+            "rows": sum(map(len, judged.scores.values())) - sum(int(left.sum()) for left in judged.unscored.values()),
+            **judged.counts,
+        }
+        metrics.timings |= {f"{name}_new_pairs": judged.num_new}
+        metrics.timings |= {f"{name}_{what}": value for what, value in judged.timings.items()}
+        _write_log(judged.log, out / f"{name}.log.jsonl")
         metrics.truncation_rate[name] = judged.truncation_rate
     for split, rows in tables.items():
         with atomic(out / split / shard_name(0, 1)) as temporary:
@@ -66,7 +73,7 @@ def _chosen(rows: Any, depth: int | None, split: str) -> Any:
     return np.flatnonzero(deep_enough)
 
 
-def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> Any:
+def _with_column(rows: Any, name: str, chosen: Any, split: str, judged: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -74,6 +81,16 @@ def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> 
 
     column = np.zeros(rows.num_rows, dtype=np.float32)
     absent = np.ones(rows.num_rows, dtype=bool)
-    column[chosen] = scores
-    absent[chosen] = False
-    return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), scale)
+    unscored = judged.unscored.get(split, False)
+    column[chosen] = np.where(unscored, 0.0, judged.scores[split])
+    absent[chosen] = unscored
+    return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), judged.scale)
+
+
+def _write_log(log: list[dict[str, Any]], path: Path) -> None:
+    from retkd.shards import atomic
+
+    if log:
+        with atomic(path) as temporary:
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in log)
+            temporary.write_text("".join(lines), encoding="utf-8")

@@ -1,7 +1,8 @@
 """What every teacher gives: one raw score per row of the tables that it is shown, and the scale of these scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +25,19 @@ class Rows:
 class Judgement:
     """Float32 scores of the chosen rows of each split, in order, with their scale.
 
-    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows.
+    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows. ``unscored``
+    marks chosen rows that the teacher left out, whose scores mean nothing: they become null. ``counts`` go into the
+    metrics of the stage, ``timings`` (what another run need not repeat) beside them, ``log`` into NAME.log.jsonl.
     """
 
     scores: dict[str, np.ndarray]
     scale: Scale
     num_new: int = 0
     truncation_rate: float = 0.0
+    unscored: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Teacher(Part):
