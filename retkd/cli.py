@@ -193,7 +193,7 @@ def _alias(kind: str) -> None:
     app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)
 
 
-for _kind in ("mine", "teach", "score", "select", "train", "index", "evaluate", "export", "report"):
+for _kind in ("generate", "mine", "teach", "score", "select", "train", "index", "evaluate", "export", "report"):
     _alias(_kind)
 
 

@@ -22,7 +22,7 @@ from retkd.references import inputs_of, references
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-TRAINING = {"teach", "train", "select"}
+TRAINING = {"teach", "train", "select", "generate"}
 
 
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
@@ -124,6 +124,7 @@ def _add_transfer(
             if value in copied and not isinstance(marker, ModelInput):
                 _put(stage, path, copied[value])
         stage["collection"] = collection
+        stage.pop("queries", None)
         if "splits" in stage or stage["kind"] in ("mine", "evaluate"):
             stage["splits"] = "evaluation"
         stages[new] = stage

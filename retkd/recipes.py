@@ -50,6 +50,8 @@ def kinds() -> list[tuple[str, str]]:
     """(family, its kinds)."""
     from retkd.collections import COLLECTIONS
     from retkd.exporters import EXPORTERS
+    from retkd.generators import GENERATORS
+    from retkd.llms import LLMS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
     from retkd.selection import FILTERS, SAMPLERS
@@ -62,6 +64,8 @@ def kinds() -> list[tuple[str, str]]:
         "collections": COLLECTIONS,
         "miners": MINERS,
         "teachers": TEACHERS,
+        "llms": LLMS,
+        "generators": GENERATORS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
         "students": STUDENTS,
