@@ -23,7 +23,7 @@ from retkd.rounds import with_rounds
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-TRAINING = {"teach", "train", "select"}
+TRAINING = {"teach", "train", "select", "generate"}
 
 
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
@@ -128,6 +128,7 @@ def _add_transfer(
             if value in copied and not isinstance(marker, ModelInput):
                 put(stage, path, copied[value])
         stage["collection"] = collection
+        stage.pop("queries", None)
         if "splits" in stage or stage["kind"] in ("mine", "evaluate"):
             stage["splits"] = "evaluation"
         stages[new] = stage

@@ -24,6 +24,20 @@ class StageConfig(Part):
     collection: str | None = Field(default=None, description="a collection under `transfer`; default: the recipe's own")
 
 
+class Api(Part):
+    """How an HTTP API is asked, and what may be spent there: nothing of it changes an answer."""
+
+    requests: int = Field(default=8, ge=1, le=1024, description="at most so many at once")
+    timeout_s: float = Field(default=60.0, gt=0.0, description="of one request, in seconds")
+    retries: int = Field(
+        default=6, ge=0, description="further tries after a time-out, a lost connection, HTTP 429 or 5xx"
+    )
+    backoff_s: float = Field(default=1.0, gt=0.0, description="the first pause between tries; each next one doubles")
+    max_total_tokens: int | None = Field(
+        default=None, ge=1, description="budget per model and workspace, earlier runs included; default: none"
+    )
+
+
 class Runtime(Part):
     """What may change how fast a stage runs, never what it makes: it stays outside every key."""
 
@@ -35,6 +49,7 @@ class Runtime(Part):
     tokens_per_batch: int | None = Field(
         default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
     )
+    api: Api = Api()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from retkd.miners import AnyMiner
+from retkd.parts import Queries
 from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "mine"
@@ -29,6 +30,11 @@ class Config(StageConfig):
         default=["train"], description="splits whose judged positives join the list when no miner found them"
     )
     queries_per_shard: int = Field(default=2048, ge=1)
+    queries: Queries | None = Field(
+        default=None,
+        description="a stage of kind generate, whose queries take the place of the collection's split train, here and in "
+        "all stages that read these candidates",
+    )
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:

@@ -15,7 +15,9 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-AnyStageName = Annotated[str, StageInput(("candidates", "cross_encoder", "encoder", "index", "evaluation", "export"))]
+AnyStageName = Annotated[
+    str, StageInput(("queries", "candidates", "cross_encoder", "encoder", "index", "evaluation", "export"))
+]
 
 
 class Config(StageConfig):
