@@ -68,7 +68,7 @@ def test_ranks_are_higher_for_better_and_null_below_depth(
         wanted = expected(collection, rows, 6)
         assert (judged.unscored[rows.split] == (wanted == 0)).all()
         assert np.where(judged.unscored[rows.split], 0, judged.scores[rows.split]).tolist() == wanted.tolist()
-    assert judged.counts == {"answers": 5 * 4 * 5}
+    assert judged.told == {"answers": 5 * 4 * 5}
     assert judged.log == []
     assert server.bodies[0]["messages"][0] == {
         "role": "system",
@@ -211,6 +211,6 @@ def test_a_model_of_ones_own_ranks_and_its_answers_are_kept(inputs: MakeInputs, 
     rows = everything("train", lists("train", 0))
     first = teacher.judge("lw", [rows], ready, tmp_path / "work")
     second = teacher.judge("lw", [rows], ready, tmp_path / "work")
-    assert first.num_new == first.counts["answers"] == 6
+    assert first.num_new == first.told["answers"] == 6
     assert second.num_new == 0
     assert (first.scores["train"] == second.scores["train"]).all()
