@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from retkd.digests import digest_of
-from retkd.parts import Marker, StageInput, substituted
+from retkd.parts import FileInput, Marker, StageInput, substituted
 from retkd.stage import Model
 from retkd.stages import STAGES
 
@@ -16,17 +16,24 @@ NOT_PARAMETERS = ("kind", "seed", "collection")
 
 
 def key_inputs(
-    recipe: "Recipe", name: str, collection_digest: str, digests: Mapping[str, str], models: Mapping[str, Model]
+    recipe: "Recipe",
+    name: str,
+    collection_digest: str,
+    digests: Mapping[str, str],
+    models: Mapping[str, Model],
+    files: Mapping[str, str],
 ) -> dict[str, Any]:
     """Canonical data whose SHA-256 is the key of stage ``name``.
 
-    Stages that it reads stand in it by the digest of their outputs, models by their weights:
+    Stages that it reads stand in it by the digest of their outputs, models by their weights, files by their content:
     a rename or a move changes nothing. ``runtime`` is not in it.
     """
     config = recipe.stages[name]
     stage = STAGES[config.kind]
 
     def replace(marker: Marker, value: Any) -> str:
+        if isinstance(marker, FileInput):
+            return f"file:{files[value]}"
         if value in recipe.stages:
             return f"stage:{digests[value]}"
         if isinstance(marker, StageInput):

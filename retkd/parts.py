@@ -33,6 +33,11 @@ class ModelInput:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FileInput:
+    """Marks a field that names a file of the user's: its content, not its path, enters the stage's key."""
+
+
 Candidates = Annotated[str, StageInput(("candidates",))]
 """The name of a stage that publishes a candidates table."""
 Index = Annotated[str, StageInput(("index",))]
@@ -44,7 +49,10 @@ CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder"))]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
 
-Marker = StageInput | ModelInput
+DataFile = Annotated[str, FileInput()]
+"""A file that the part reads, such as a run or a prompt: its path. It must be there when a run begins."""
+
+Marker = StageInput | ModelInput | FileInput
 
 
 def marked(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:

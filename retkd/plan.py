@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from retkd import workspace as ws
 from retkd.collections.base import Collection
 from retkd.digests import differences
-from retkd.errors import DataError
+from retkd.errors import DataError, RecipeError
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
-from retkd.references import inputs_of, models_of, run_order
+from retkd.references import files_of, inputs_of, models_of, run_order
 from retkd.stage import Model
 
 if TYPE_CHECKING:
@@ -73,6 +73,30 @@ class Resolver:
                     next_step="to evaluate there without training, put it under `transfer:` of a recipe that trains elsewhere",
                 )
 
+    def require_files(self, names: Sequence[str]) -> None:
+        """Raise :class:`RecipeError` with every file that one of these stages reads and that is not there."""
+        problems = [
+            RecipeError(
+                "there is no such file",
+                where=f"key stages.{name}.{key}",
+                seen=path,
+                allowed="a path from the folder that retkd is run in, or from the root",
+                next_step=f"--set stages.{name}.{key}=PATH",
+            )
+            for name in names
+            for key, path in files_of(self.recipe.stages, name).items()
+            if not Path(path).expanduser().is_file()
+        ]
+        if problems:
+            told = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise RecipeError(f"the recipe {self.recipe.name} cannot be run: {told}", problems=problems)
+
+    def files(self, name: str) -> dict[str, str]:
+        """Path as written -> SHA-256 of the content, of each file that a stage reads."""
+        self.require_files([name])
+        paths = files_of(self.recipe.stages, name).values()
+        return {path: self.workspace.digests.file(Path(path).expanduser()) for path in paths}
+
     def models(self, name: str) -> dict[str, Model]:
         """Every model that a stage names: outside ones, and ``model/`` of the stages that train one."""
         for ref in models_of(self.recipe.stages, name):
@@ -92,7 +116,8 @@ class Resolver:
         if waiting:
             return Step(name, kind, "run", f"after {', '.join(waiting)}")
         digests = {other: self.manifests[other]["digest"] for other in inputs_of(self.recipe.stages, name)}
-        told = key_inputs(self.recipe, name, self.collection(name).all_splits_digest, digests, self.models(name))
+        collection = self.collection(name).all_splits_digest
+        told = key_inputs(self.recipe, name, collection, digests, self.models(name), self.files(name))
         artifact = self.workspace.artifact(kind, key_of(told))
         if ws.stands(artifact):
             return Step(name, kind, "skip", "stands", told, artifact)
@@ -125,7 +150,7 @@ def chosen(recipe: "Recipe", only: str | None = None, until: str | None = None, 
 
     ``only`` is a stage or a kind; ``until`` stops after that stage; ``from_`` leaves out what stands before it.
     """
-    from retkd.errors import RecipeError, did_you_mean
+    from retkd.errors import did_you_mean
 
     order = run_order(recipe.stages)
     for name in (until, from_):

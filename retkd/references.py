@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError, did_you_mean
-from retkd.parts import ModelInput, marked
+from retkd.parts import FileInput, ModelInput, marked
 from retkd.problems import Lines
 from retkd.stages import STAGES
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
     """(path, marker, stage name) of each field of stage ``name`` that names a stage, existing or not."""
     for path, marker, value in marked(stages[name]):
-        if isinstance(marker, ModelInput) and value not in stages:
+        if isinstance(marker, FileInput) or (isinstance(marker, ModelInput) and value not in stages):
             continue
         yield path, marker, value
 
@@ -30,6 +30,12 @@ def models_of(stages: dict[str, Any], name: str) -> list[str]:
     """The models outside the recipe that stage ``name`` reads."""
     found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput) and v not in stages]
     return list(dict.fromkeys(found))
+
+
+def files_of(stages: dict[str, Any], name: str) -> dict[str, str]:
+    """The files that stage ``name`` reads: dotted key -> path as written."""
+    found = [(path, value) for path, marker, value in marked(stages[name]) if isinstance(marker, FileInput)]
+    return {".".join(map(str, path)): value for path, value in found}
 
 
 def run_order(stages: dict[str, Any]) -> list[str]:

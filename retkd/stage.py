@@ -1,7 +1,7 @@
 """What a stage is given and what it gives back.
 
 A stage module declares ``NAME``, ``VERSION``, ``Config``, ``OUTPUTS`` and ``run(config, inputs, out) -> Metrics``.
-``Config`` says by marked fields (:mod:`retkd.parts`) which stages and models it reads: these are its inputs.
+``Config`` says by marked fields (:mod:`retkd.parts`) which stages, models and files it reads: these are its inputs.
 """
 
 from collections.abc import Mapping

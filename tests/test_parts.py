@@ -1,0 +1,95 @@
+"""Marked fields: where they are found, and what stands for them in a key."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import pytest
+
+from retkd.errors import RecipeError
+from retkd.parts import DataFile, Encoder, FileInput, ModelInput, Part, marked, substituted
+from retkd.plan import Resolver
+from retkd.recipe import load
+from retkd.references import files_of, inputs_of
+from retkd.stage import StageConfig
+from retkd.stages import STAGES
+from retkd.workspace import Workspace
+from tests.tiny import tiny_collection
+
+
+class Reader(Part):
+    model: Encoder | None = None
+    one: DataFile
+    some: list[DataFile] = []
+    each: dict[str, DataFile] = {}
+    maybe: DataFile | None = None
+
+
+class Reads(StageConfig):
+    kind: Literal["reads"] = "reads"
+    reader: Reader
+
+
+READER = Reader(model="org/model", one="a.txt", some=["b.txt"], each={"dev": "c.txt"})
+
+
+def test_files_are_found_in_lists_mappings_and_behind_none() -> None:
+    found = [(path, value) for path, marker, value in marked(READER) if isinstance(marker, FileInput)]
+    assert found == [(("one",), "a.txt"), (("some", 0), "b.txt"), (("each", "dev"), "c.txt")]
+    assert substituted(READER, lambda marker, value: value if isinstance(marker, ModelInput) else value.upper()) == {
+        "model": "org/model",
+        "one": "A.TXT",
+        "some": ["B.TXT"],
+        "each": {"dev": "C.TXT"},
+        "maybe": None,
+    }
+
+
+def resolver(folder: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    """Of a recipe with the one stage `reads`."""
+    monkeypatch.setitem(STAGES, "reads", SimpleNamespace(VERSION=1, SEEDED=False, OUTPUTS=("reading",)))  # type: ignore[arg-type]
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        collection = tiny_collection(folder / "collection")
+        path.write_text(
+            f"name: made\ncollection: {{kind: beir, path: {collection}}}\nstages: {{m: {{kind: mine, miner: {{kind: bm25}}}}}}\n"
+        )
+    recipe = load(path).model_copy(update={"stages": {"reads": Reads(reader=reader)}})
+    return Resolver(recipe, Workspace(folder / "runs"))
+
+
+def key(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> str:
+    return resolver(folder, Reader(one=str(folder / name)), monkeypatch).step("reads").key
+
+
+def test_the_content_of_a_file_is_in_the_key_and_its_place_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {"one.txt": "same", "moved.txt": "same", "other.txt": "else"}.items():
+        (tmp_path / name).write_text(text)
+    known = key(tmp_path, monkeypatch, "one.txt")
+    assert key(tmp_path, monkeypatch, "moved.txt") == known
+    assert key(tmp_path, monkeypatch, "other.txt") != known
+    (tmp_path / "one.txt").write_text("changed")
+    assert key(tmp_path, monkeypatch, "one.txt") != known
+
+
+def test_a_file_with_the_name_of_a_stage_is_a_file() -> None:
+    stages = {"reads": Reads(reader=Reader(one="other")), "other": Reads(reader=READER)}
+    assert inputs_of(stages, "reads") == []
+    assert files_of(stages, "reads") == {"reader.one": "other"}
+
+
+def test_every_file_that_is_missing_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = resolver(tmp_path, READER, monkeypatch)
+    with pytest.raises(RecipeError) as error:
+        made.require_files(["reads"])
+    problems = [
+        f"  - there is no such file\n      where: key stages.reads.reader.{key}\n      seen: {seen}\n"
+        "      allowed: a path from the folder that retkd is run in, or from the root\n"
+        f"      next step: --set stages.reads.reader.{key}=PATH"
+        for key, seen in (("one", "a.txt"), ("some.0", "b.txt"), ("each.dev", "c.txt"))
+    ]
+    assert str(error.value) == "\n".join(["the recipe made cannot be run: 3 problems", *problems])
