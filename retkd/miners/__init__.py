@@ -5,11 +5,12 @@ from typing import Any
 from retkd.miners.bm25 import BM25
 from retkd.miners.dense import DenseMiner
 from retkd.miners.fused import Fused
+from retkd.miners.lucene import Lucene
 from retkd.miners.random import RandomMiner
 from retkd.miners.run_file import RunFile
 from retkd.parts import one_of, registry
 
-MINERS = registry("miners", BM25, DenseMiner, RunFile, RandomMiner, Fused)
+MINERS = registry("miners", BM25, Lucene, DenseMiner, RunFile, RandomMiner, Fused)
 
 AnyMiner: Any = one_of(MINERS)
 Fused.model_rebuild(_types_namespace={"AnyMiner": AnyMiner})
