@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -19,13 +19,11 @@ class Encoder:
         self.model = model
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu", max_length: int | None = None) -> "Encoder":
+    def load(cls, path: Path, device: str = "cpu", max_length: int | None = None) -> Self:
         """Load a sentence-transformers folder; ``max_length`` tokens cut it shorter than it was made for.
 
         Raises :class:`ModelError` when the folder is none.
         """
-        from sentence_transformers import SentenceTransformer
-
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise ModelError(
                 "this folder holds no encoder",
@@ -33,10 +31,16 @@ class Encoder:
                 allowed="a folder with modules.json (sentence-transformers) or config.json (transformers)",
                 next_step="name the folder that save_pretrained wrote",
             )
-        model = SentenceTransformer(str(path), device=device).eval()
+        model = cls._loaded(path, device).eval()
         if max_length is not None:
             model.max_seq_length = min(max_length, model.max_seq_length or max_length)
         return cls(model)
+
+    @staticmethod
+    def _loaded(path: Path, device: str) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(str(path), device=device)
 
     @property
     def dim(self) -> int:
