@@ -12,7 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import budget, encoding, machine, scoring, training
+from benchmarks import budget, encoding, machine, mining, scoring, training
 from benchmarks.measure import UnequalError
 from benchmarks.setting import DATA, MODEL, SMALL, Setting, Sizes
 from benchmarks.table import show
@@ -20,7 +20,12 @@ from retkd.digests import FileDigests
 from retkd.models import resolve
 from retkd.shards import atomic
 
-MEASUREMENTS = {"scoring": scoring.measure, "encoding": encoding.measure, "training": training.measure}
+MEASUREMENTS = {
+    "scoring": scoring.measure,
+    "encoding": encoding.measure,
+    "training": training.measure,
+    "mining": mining.measure,
+}
 ON_REQUEST = {"budget": budget.measure}
 
 

@@ -27,10 +27,12 @@ class Sizes:
     documents_per_query: int = 8
     steps: int = 5
     matmul: int = 2048
+    mining_queries: int = 2000
+    mining_documents: int = 100_000
     student_layers: tuple[int, ...] = (0, 2, 5)
 
 
-SMALL = Sizes(queries=4, passages=64, batch_queries=4, steps=2, matmul=1024)
+SMALL = Sizes(queries=4, passages=64, batch_queries=4, steps=2, matmul=1024, mining_queries=200, mining_documents=8000)
 
 
 @dataclass(frozen=True)

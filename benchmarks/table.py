@@ -47,9 +47,15 @@ def _table(name: str, measurement: dict[str, Any]) -> Table:
             f"{row['gflop_per_second']['median']:.1f}",
             f"{row['share_of_limit']['median']:.0%}",
             f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})",
-            f"{row['peak_memory_mib']:,}",
+            _memory(row),
         )
     return table
+
+
+def _memory(row: dict[str, Any]) -> str:
+    """The peak; in brackets what the run added to its process, where that is known."""
+    added = row.get("added_memory_mib")
+    return f"{row['peak_memory_mib']:,}" + (f" (+{added:,})" if added else "")
 
 
 def _facts(measurement: dict[str, Any]) -> list[str]:

@@ -46,6 +46,8 @@ Index = Annotated[str, StageInput(("index",))]
 """The name of a stage that publishes an index."""
 Encoder = Annotated[str, ModelInput(("encoder",))]
 """A sentence-transformers encoder: stage name, folder, ``package:NAME`` or hub id."""
+SparseEncoder = Annotated[str, ModelInput(("sparse_encoder",))]
+"""A sentence-transformers sparse encoder (SPLADE): stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 """A sequence-classification model with one score: stage name, folder, ``package:NAME`` or hub id."""
 AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder"))]

@@ -4,16 +4,18 @@ A stage module declares ``NAME``, ``VERSION``, ``Config``, ``OUTPUTS`` and ``run
 ``Config`` says by marked fields (:mod:`retkd.parts`) which stages, models and files it reads: these are its inputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
 from retkd.parts import Part
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from retkd.collections.base import Collection
 
 
@@ -61,9 +63,26 @@ class Model:
     digest: str
 
 
+class Searcher(Protocol):
+    """A published index, opened. ``told`` is what its index.json says; ``doc_ids`` are in the order of its rows."""
+
+    @property
+    def told(self) -> Mapping[str, Any]: ...
+
+    @property
+    def doc_ids(self) -> Sequence[str]: ...
+
+    def search(self, queries: "np.ndarray", k: int) -> "tuple[np.ndarray, list[list[str]]]":
+        """Scores ``[query, k]``, descending, and the ids of what was found, which may be fewer than ``k``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What a stage may read. ``artifacts`` maps a stage's name to its published folder."""
+    """What a stage may read. ``artifacts`` maps a stage's name to its published folder.
+
+    ``open_index`` opens such a folder; a stage whose parts search an index fills it in.
+    """
 
     collection: "Collection"
     artifacts: Mapping[str, Path]
@@ -74,6 +93,7 @@ class Inputs:
     store: Path
     key: str
     recipe_name: str = "recipe"
+    open_index: "Callable[[Path], Searcher] | None" = None
 
 
 @dataclass

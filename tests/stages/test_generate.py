@@ -137,7 +137,7 @@ def test_stages_read_the_queries_of_their_candidates(recipe: Path) -> None:
     assert {name for name, queries in found.items() if queries == "generate"} == reading
     assert {queries for name, queries in found.items() if name not in reading} == {None}
     assert not any(name.startswith("generate.") for name in stages)
-    assert stages["mine.other"].queries is None
+    assert stages["mine-other"].queries is None
 
 
 def test_a_collection_without_training_queries_is_trained_on(recipe: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_collection_without_training_queries_is_trained_on(recipe: Path, tmp_p
     assert set(relevant["query_id"].to_pylist()) == queries
     assert [step.action for step in runner.plan(load(recipe), space)] == ["skip"] * len(load(recipe).stages)
     changed = {step.name: step.action for step in runner.plan(load(recipe, ["stages.generate.documents=19"]), space)}
-    assert [changed[name] for name in ("generate", "mine", "score", "mine.other")] == ["run", "run", "run", "skip"]
+    assert [changed[name] for name in ("generate", "mine", "score", "mine-other")] == ["run", "run", "run", "skip"]
 
 
 def test_without_generated_queries_the_missing_split_is_told_before_the_run(recipe: Path, tmp_path: Path) -> None:
