@@ -35,6 +35,9 @@ class Runtime(Part):
     tokens_per_batch: int | None = Field(
         default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
     )
+    compile: bool = Field(
+        default=False, description="torch.compile the cross-encoder teachers; like the device, it moves the last bits"
+    )
 
 
 @dataclass(frozen=True)
