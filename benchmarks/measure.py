@@ -35,15 +35,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance``."""
+    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance`` (None: not held equal)."""
 
     name: str
     unit: str
     count: int
     gflop: float
-    tolerance: float
+    tolerance: float | None
     facts: dict[str, Any]
     as_called_goal: bool = True
+    share_goal: float = SHARE_OF_LIMIT
 
 
 class UnequalError(Exception):
@@ -85,7 +86,7 @@ def _checked(subject: Subject, contenders: Sequence[Contender]) -> dict[str, flo
     own = next(each.name for each in contenders if each.ours)
     differences = {n: float(np.abs(r - results[own]).max()) for n, r in results.items() if n != own}
     for name, difference in differences.items():
-        if not difference <= subject.tolerance:
+        if subject.tolerance is not None and not difference <= subject.tolerance:
             raise UnequalError(
                 f"{subject.name}: {name!r} and {own!r} differ by {difference:.3g} (allowed: {subject.tolerance:g}); "
                 "no times are given for unequal results"
@@ -126,9 +127,7 @@ def _told(
     }
 
 
-def _goals(
-    subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str
-) -> list[dict[str, str | float | bool]]:
+def _goals(subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str) -> list[dict[str, Any]]:
     peers = [each for each in contenders if not each.ours]
     wanted: list[tuple[str, float, float]] = []
     if subject.as_called_goal:
@@ -137,8 +136,13 @@ def _goals(
     if peers:
         best = min((each.name for each in peers), key=lambda name: rows[name]["seconds"]["median"])
         wanted.append((f"speed over the peer's best: {best}", BEST_FORM, rows[best]["times_as_slow_as_ours"]["median"]))
-    wanted.append(("share of the matmul limit", SHARE_OF_LIMIT, rows[own]["share_of_limit"]["median"]))
-    return [{"goal": goal, "at_least": least, "value": v, "met": bool(v >= least)} for goal, least, v in wanted]
+    wanted.append(("share of the matmul limit", subject.share_goal, rows[own]["share_of_limit"]["median"]))
+    return [goal(*each) for each in wanted]
+
+
+def goal(name: str, least: float, value: float) -> dict[str, Any]:
+    """One goal, what it asks for and whether it is met."""
+    return {"goal": name, "at_least": least, "value": value, "met": bool(value >= least)}
 
 
 def spread(values: np.ndarray) -> dict[str, Any]:
