@@ -40,7 +40,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance``.
+    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance`` (None: not held equal).
 
     ``warm_up``: a run of each contender before the first repeat; where each run is a process of its own it would warm nothing.
     ``memory_goal``: so many times as fast as the peer as called, or the memory that it adds divided by so much.
@@ -50,10 +50,10 @@ class Subject:
     unit: str
     count: int
     gflop: float
-    tolerance: float
+    tolerance: float | None
     facts: dict[str, Any]
     as_called_goal: bool = True
-    limit_goal: bool = True
+    share_goal: float | None = SHARE_OF_LIMIT
     warm_up: bool = True
     memory_goal: tuple[float, float] | None = None
 
@@ -107,7 +107,7 @@ def _compared(subject: Subject, contenders: Sequence[Contender], results: dict[s
     own = next(each.name for each in contenders if each.ours)
     differences = {n: float(np.abs(r - results[own]).max()) for n, r in results.items() if n != own}
     for name, difference in differences.items():
-        if not difference <= subject.tolerance:
+        if subject.tolerance is not None and not difference <= subject.tolerance:
             raise UnequalError(
                 f"{subject.name}: {name!r} and {own!r} differ by {difference:.3g} (allowed: {subject.tolerance:g}); "
                 "no times are given for unequal results"
@@ -150,9 +150,7 @@ def _told(
     }
 
 
-def _goals(
-    subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str
-) -> list[dict[str, str | float | bool]]:
+def _goals(subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str) -> list[dict[str, Any]]:
     peers = [each for each in contenders if not each.ours]
     wanted: list[tuple[str, float, float]] = []
     if subject.as_called_goal:
@@ -163,10 +161,14 @@ def _goals(
         wanted.append((f"speed over the peer's best: {best}", BEST_FORM, rows[best]["times_as_slow_as_ours"]["median"]))
     if subject.memory_goal is not None:
         wanted.append(_speed_or_memory(subject.memory_goal, rows, own, next(e.name for e in peers if e.as_called)))
-    if not subject.limit_goal:
-        return [{"goal": goal, "at_least": least, "value": v, "met": bool(v >= least)} for goal, least, v in wanted]
-    wanted.append(("share of the matmul limit", SHARE_OF_LIMIT, rows[own]["share_of_limit"]["median"]))
-    return [{"goal": goal, "at_least": least, "value": v, "met": bool(v >= least)} for goal, least, v in wanted]
+    if subject.share_goal is not None:
+        wanted.append(("share of the matmul limit", subject.share_goal, rows[own]["share_of_limit"]["median"]))
+    return [goal(*each) for each in wanted]
+
+
+def goal(name: str, least: float, value: float) -> dict[str, Any]:
+    """One goal, what it asks for and whether it is met."""
+    return {"goal": name, "at_least": least, "value": value, "met": bool(value >= least)}
 
 
 def _speed_or_memory(

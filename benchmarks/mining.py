@@ -64,7 +64,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         TOLERANCE,
         facts,
         as_called_goal=False,
-        limit_goal=False,
+        share_goal=None,
         warm_up=False,
         memory_goal=(3.0, 4.0),
     )

