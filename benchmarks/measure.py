@@ -17,10 +17,15 @@ SHARE_OF_LIMIT = 0.70
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave, to be compared, and how long it took, in seconds."""
+    """What a run gave, to be compared, and how long it took, in seconds.
+
+    ``peak_memory_mib``: of a process of its own; ``added_memory_mib``: beyond what stood in it before the run.
+    """
 
     result: np.ndarray
     seconds: float
+    peak_memory_mib: float | None = None
+    added_memory_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,22 @@ class Contender:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance``."""
+    """What is done: ``count`` units, ``gflop`` over real tokens, results equal within ``tolerance`` (None: not held equal).
+
+    ``warm_up``: a run of each contender before the first repeat; where each run is a process of its own it would warm nothing.
+    ``memory_goal``: so many times as fast as the peer as called, or the memory that it adds divided by so much.
+    """
 
     name: str
     unit: str
     count: int
     gflop: float
-    tolerance: float
+    tolerance: float | None
     facts: dict[str, Any]
     as_called_goal: bool = True
+    share_goal: float | None = SHARE_OF_LIMIT
+    warm_up: bool = True
+    memory_goal: tuple[float, float] | None = None
 
 
 class UnequalError(Exception):
@@ -62,10 +74,12 @@ def timed(work: Callable[[], Any]) -> Callable[[], Outcome]:
 
 
 def interleaved(subject: Subject, contenders: Sequence[Contender], repeats: int, matmul: int) -> dict[str, Any]:
-    """Measure the contenders in turn, the first to go changing with each repeat; a warm-up checks the results."""
-    differences = _checked(subject, contenders)
+    """Measure the contenders in turn, the first to go changing with each repeat; the warm-up or the last repeat is compared."""
+    differences = _compared(subject, contenders, _warmed_up(subject, contenders)) if subject.warm_up else {}
+    results: dict[str, np.ndarray] = {}
     seconds: dict[str, list[float]] = {each.name: [] for each in contenders}
     peaks = {each.name: 0.0 for each in contenders}
+    added = {each.name: 0.0 for each in contenders}
     rates = []
     for repeat in range(repeats):
         print(f"{subject.name}: repeat {repeat + 1} of {repeats}", file=sys.stderr, flush=True)
@@ -73,19 +87,27 @@ def interleaved(subject: Subject, contenders: Sequence[Contender], repeats: int,
         for position in range(len(contenders)):
             each = contenders[(position + repeat) % len(contenders)]
             with measured() as cost:
-                seconds[each.name].append(each.run().seconds)
-            peaks[each.name] = max(peaks[each.name], cost.peak_memory_mib)
+                outcome = each.run()
+            results[each.name] = outcome.result
+            seconds[each.name].append(outcome.seconds)
+            peaks[each.name] = max(peaks[each.name], outcome.peak_memory_mib or cost.peak_memory_mib)
+            added[each.name] = max(added[each.name], outcome.added_memory_mib or 0.0)
         rates[-1] = (rates[-1] + matmul_gflop_per_second(matmul)) / 2
-    return _told(subject, contenders, {n: np.array(s) for n, s in seconds.items()}, peaks, np.array(rates), differences)
+    differences = differences or _compared(subject, contenders, results)
+    times = {name: np.array(each) for name, each in seconds.items()}
+    return _told(subject, contenders, times, {"peak": peaks, "added": added}, np.array(rates), differences)
 
 
-def _checked(subject: Subject, contenders: Sequence[Contender]) -> dict[str, float]:
+def _warmed_up(subject: Subject, contenders: Sequence[Contender]) -> dict[str, np.ndarray]:
     print(f"{subject.name}: warm-up, and whether the results are equal", file=sys.stderr, flush=True)
-    results = {each.name: each.run().result for each in contenders}
+    return {each.name: each.run().result for each in contenders}
+
+
+def _compared(subject: Subject, contenders: Sequence[Contender], results: dict[str, np.ndarray]) -> dict[str, float]:
     own = next(each.name for each in contenders if each.ours)
     differences = {n: float(np.abs(r - results[own]).max()) for n, r in results.items() if n != own}
     for name, difference in differences.items():
-        if not difference <= subject.tolerance:
+        if subject.tolerance is not None and not difference <= subject.tolerance:
             raise UnequalError(
                 f"{subject.name}: {name!r} and {own!r} differ by {difference:.3g} (allowed: {subject.tolerance:g}); "
                 "no times are given for unequal results"
@@ -97,7 +119,7 @@ def _told(
     subject: Subject,
     contenders: Sequence[Contender],
     seconds: dict[str, np.ndarray],
-    peaks: dict[str, float],
+    memory: dict[str, dict[str, float]],
     rates: np.ndarray,
     differences: dict[str, float],
 ) -> dict[str, Any]:
@@ -112,8 +134,10 @@ def _told(
             "gflop_per_second": spread(subject.gflop / times),
             "share_of_limit": spread(subject.gflop / times / rates),
             "times_as_slow_as_ours": spread(times / seconds[own]),
-            "peak_memory_mib": round(peaks[each.name]),
+            "peak_memory_mib": round(memory["peak"][each.name]),
         }
+        if memory["added"][each.name]:
+            rows[each.name]["added_memory_mib"] = round(memory["added"][each.name])
     return {
         "unit": subject.unit,
         "count": subject.count,
@@ -126,9 +150,7 @@ def _told(
     }
 
 
-def _goals(
-    subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str
-) -> list[dict[str, str | float | bool]]:
+def _goals(subject: Subject, contenders: Sequence[Contender], rows: dict[str, Any], own: str) -> list[dict[str, Any]]:
     peers = [each for each in contenders if not each.ours]
     wanted: list[tuple[str, float, float]] = []
     if subject.as_called_goal:
@@ -137,8 +159,26 @@ def _goals(
     if peers:
         best = min((each.name for each in peers), key=lambda name: rows[name]["seconds"]["median"])
         wanted.append((f"speed over the peer's best: {best}", BEST_FORM, rows[best]["times_as_slow_as_ours"]["median"]))
-    wanted.append(("share of the matmul limit", SHARE_OF_LIMIT, rows[own]["share_of_limit"]["median"]))
-    return [{"goal": goal, "at_least": least, "value": v, "met": bool(v >= least)} for goal, least, v in wanted]
+    if subject.memory_goal is not None:
+        wanted.append(_speed_or_memory(subject.memory_goal, rows, own, next(e.name for e in peers if e.as_called)))
+    if subject.share_goal is not None:
+        wanted.append(("share of the matmul limit", subject.share_goal, rows[own]["share_of_limit"]["median"]))
+    return [goal(*each) for each in wanted]
+
+
+def goal(name: str, least: float, value: float) -> dict[str, Any]:
+    """One goal, what it asks for and whether it is met."""
+    return {"goal": name, "at_least": least, "value": value, "met": bool(value >= least)}
+
+
+def _speed_or_memory(
+    wanted: tuple[float, float], rows: dict[str, Any], own: str, peer: str
+) -> tuple[str, float, float]:
+    """The better of both, as a share of what is wanted."""
+    faster, smaller = wanted
+    speed = rows[peer]["times_as_slow_as_ours"]["median"] / faster
+    memory = rows[peer]["added_memory_mib"] / rows[own]["added_memory_mib"] / smaller
+    return f"{faster:g} times as fast as {peer}, or the memory that it adds / {smaller:g}", 1.0, max(speed, memory)
 
 
 def spread(values: np.ndarray) -> dict[str, Any]:

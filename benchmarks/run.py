@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import budget, encoding, machine, scoring, training
+from benchmarks import budget, encoding, machine, mining, quantised, scoring, training
 from benchmarks.measure import UnequalError
 from benchmarks.setting import DATA, MODEL, SMALL, Setting, Sizes
 from benchmarks.table import show
@@ -20,8 +21,13 @@ from retkd.digests import FileDigests
 from retkd.models import resolve
 from retkd.shards import atomic
 
-MEASUREMENTS = {"scoring": scoring.measure, "encoding": encoding.measure, "training": training.measure}
-ON_REQUEST = {"budget": budget.measure}
+MEASUREMENTS = {
+    "scoring": scoring.measure,
+    "encoding": encoding.measure,
+    "training": training.measure,
+    "mining": mining.measure,
+}
+ON_REQUEST = {"budget": budget.measure, "quantised": quantised.measure}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,9 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        model = resolve(asked.model, FileDigests(work / "digests.json")).path
+        digests = FileDigests(work / "digests.json")
+        model = resolve(asked.model, digests).path
+        trained = resolve(asked.cross_encoder, digests).path if asked.cross_encoder else None
         sizes = SMALL if asked.small else Sizes()
-        setting = Setting(asked.data, model, work, sizes, asked.repeats, asked.seed)
+        if asked.all:
+            sizes = replace(sizes, queries=None)
+        setting = Setting(asked.data, model, work, sizes, asked.repeats, asked.seed, trained)
         try:
             results = run(setting, [asked.only] if asked.only else list(MEASUREMENTS))
         except UnequalError as error:
@@ -70,10 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=[*MEASUREMENTS, *ON_REQUEST], help="one measurement")
     parser.add_argument("--small", action="store_true", help="a minute in all, to see that it works")
+    parser.add_argument("--all", action="store_true", help="score the candidates of every query, not of 24")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=DATA, help="a BEIR folder that also holds bm25.candidates.tsv")
     parser.add_argument("--model", default=MODEL, help="a text encoder: folder, package:NAME/FOLDER or hub id")
+    parser.add_argument("--cross-encoder", help="a trained one, for `quantised`: folder, package:NAME/FOLDER or hub id")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     return parser
 

@@ -19,18 +19,20 @@ SPLIT = "train"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. ``steps`` are timed; one step more goes before them as a warm-up."""
+    """How much is measured. ``queries``: None for all. ``steps`` are timed; one more goes before them as a warm-up."""
 
-    queries: int = 24
+    queries: int | None = 24
     passages: int = 600
     batch_queries: int = 16
     documents_per_query: int = 8
     steps: int = 5
     matmul: int = 2048
+    mining_queries: int = 2000
+    mining_documents: int = 100_000
     student_layers: tuple[int, ...] = (0, 2, 5)
 
 
-SMALL = Sizes(queries=4, passages=64, batch_queries=4, steps=2, matmul=1024)
+SMALL = Sizes(queries=4, passages=64, batch_queries=4, steps=2, matmul=1024, mining_queries=200, mining_documents=8000)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class CandidateList:
 
 @dataclass(frozen=True)
 class Setting:
-    """A collection folder that also holds bm25.candidates.tsv, a model folder, and a folder to write in."""
+    """A collection folder that also holds bm25.candidates.tsv, a model folder, and a folder to write in.
+
+    ``cross_encoder``: a trained one, where the scores themselves matter.
+    """
 
     folder: Path
     model: Path
@@ -53,22 +58,37 @@ class Setting:
     sizes: Sizes = field(default_factory=Sizes)
     repeats: int = 5
     seed: int = 0
+    cross_encoder: Path | None = None
 
     @cached_property
     def collection(self) -> Collection:
         """The collection, opened once."""
         return Beir(path=self.folder).open(self.work / "cache")
 
-    def candidate_lists(self, num_queries: int, judged: bool = False) -> list[CandidateList]:
-        """``num_queries`` queries in an order drawn by the seed; ``judged``: only those with a positive in their list."""
-        doc_ids, queries = self._bm25(), self.collection.queries(SPLIT)
-        qrels = self.collection.qrels(SPLIT)
+    def candidate_lists(self, num_queries: int | None, judged: bool = False) -> list[CandidateList]:
+        """``num_queries`` training queries in an order drawn by the seed; None: those of every split.
+
+        ``judged``: only those with a positive in their list.
+        """
+        doc_ids, qrels = self._bm25(), self.collection.qrels(SPLIT)
+        splits = self.collection.splits if num_queries is None else [SPLIT]
+        queries = list({q.query_id: q for split in splits for q in self.collection.queries(split)}.values())
         random.Random(self.seed).shuffle(queries)
         wanted = [q for q in queries if not judged or qrels.get(q.query_id, {}).keys() & set(doc_ids[q.query_id])]
+        wanted = [q for q in wanted if q.query_id in doc_ids]
         return [
             CandidateList(q.query_id, q.text, tuple(doc_ids[q.query_id]), self.texts(doc_ids[q.query_id]))
             for q in wanted[:num_queries]
         ]
+
+    def judgements(self) -> dict[str, dict[str, int]]:
+        """Query id -> doc id -> grade, over all splits; where two splits judge a pair, the greater grade."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for split in self.collection.splits:
+            for query_id, judged in self.collection.qrels(split).items():
+                for doc_id, grade in judged.items():
+                    found[query_id][doc_id] = max(grade, found[query_id].get(doc_id, grade))
+        return found
 
     def texts(self, doc_ids: list[str]) -> tuple[str, ...]:
         """The documents' texts, in this order."""

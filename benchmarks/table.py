@@ -23,7 +23,8 @@ def show(results: dict[str, Any]) -> None:
     for name, measurement in results["measurements"].items():
         screen.print(_table(name, measurement))
         differences = measurement["equal"]["largest_difference"].values()
-        screen.print(f"results equal within {max(differences, default=0.0):.1e}", *_facts(measurement), sep=", ")
+        held = "results equal within" if measurement["equal"]["tolerance"] is not None else "results differ by up to"
+        screen.print(f"{held} {max(differences, default=0.0):.1e}", *_facts(measurement), sep=", ")
         for goal in measurement["goals"]:
             outcome = "[green]met[/]" if goal["met"] else "[red]MISSED[/]"
             screen.print(f"  {outcome}  {goal['goal']}: {goal['value']:.2f} (goal: {goal['at_least']:.2f})")
@@ -47,9 +48,15 @@ def _table(name: str, measurement: dict[str, Any]) -> Table:
             f"{row['gflop_per_second']['median']:.1f}",
             f"{row['share_of_limit']['median']:.0%}",
             f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})",
-            f"{row['peak_memory_mib']:,}",
+            _memory(row),
         )
     return table
+
+
+def _memory(row: dict[str, Any]) -> str:
+    """The peak; in brackets what the run added to its process, where that is known."""
+    added = row.get("added_memory_mib")
+    return f"{row['peak_memory_mib']:,}" + (f" (+{added:,})" if added else "")
 
 
 def _facts(measurement: dict[str, Any]) -> list[str]:

@@ -11,9 +11,10 @@ from torch import Tensor
 from retkd.batch import Batch, Features, ScoredBatch
 from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
 from retkd.beca import Beca
-from retkd.cross_encoder import Pair, dtype_of, require_finite
+from retkd.cross_encoder import Pair, require_finite
 from retkd.encoder import Side
 from retkd.errors import ModelError
+from retkd.pair_models import Precision, dtype_of, load_tokenizer
 from retkd.students.scoring import own_scores
 from retkd.token_pairs import numbered, scored_by_document
 
@@ -30,11 +31,9 @@ class BecaScorer:
 
     @classmethod
     def load(
-        cls, path: Path, device: str, max_length: int, query_max_length: int, precision: str = "fp32"
+        cls, path: Path, device: str, max_length: int, query_max_length: int, precision: Precision = "fp32"
     ) -> "BecaScorer":
         """Load a folder. Raises :class:`ModelError` when it holds no BECA."""
-        from transformers import AutoTokenizer
-
         if not (path / Beca.HEAD_FILE).is_file():
             raise ModelError(
                 "this folder holds no BECA",
@@ -43,7 +42,7 @@ class BecaScorer:
                 next_step="train one with a stage of kind teach and `head: beca`",
             )
         model = Beca.load(path, dtype_of(precision)).to(device).eval()
-        return cls(model, AutoTokenizer.from_pretrained(str(path)), max_length, query_max_length)
+        return cls(model, load_tokenizer(path, model), max_length, query_max_length)
 
     def tokenize(self, texts: Sequence[str], side: Side) -> dict[str, list[list[int]]]:
         """Ragged token columns, cut at the side's maximum length."""

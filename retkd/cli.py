@@ -231,7 +231,19 @@ def _alias(kind: str) -> None:
     app.command(kind, help=f"Run the stages of kind {kind} alone: `retkd run RECIPE --only {kind}`.")(stage)
 
 
-for _kind in ("mine", "teach", "score", "select", "sparsify", "train", "index", "evaluate", "export", "report"):
+for _kind in (
+    "generate",
+    "mine",
+    "teach",
+    "score",
+    "select",
+    "sparsify",
+    "train",
+    "index",
+    "evaluate",
+    "export",
+    "report",
+):
     _alias(_kind)
 
 

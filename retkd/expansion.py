@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError
+from retkd.miners.base import Miner
 from retkd.parts import ModelInput
 from retkd.references import inputs_of, put, references
 from retkd.rounds import with_rounds
@@ -23,7 +24,7 @@ from retkd.rounds import with_rounds
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-TRAINING = {"teach", "train", "select"}
+TRAINING = {"teach", "train", "select", "generate"}
 
 
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
@@ -88,9 +89,14 @@ def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
 
 
 def _bm25(stages: Mapping[str, Any], evaluation: Any) -> dict[str, Any]:
-    """BM25 as the recipe's own miner has it (analyzer, k1, b): a control in worse shape would flatter the student."""
+    """BM25 as the recipe's own miner has it (analyzer, k1, b): a control in worse shape would flatter the student.
+
+    Nothing is skipped or left out: that makes negatives, not a ranking.
+    """
     own = next((miner for stage in stages.values() for miner in _miners(stage.get("miner"))), {})
-    stage = {"kind": "mine", "splits": evaluation.splits, "miner": {**own, "kind": "bm25", "depth": evaluation.depth}}
+    settings = {key: value for key, value in own.items() if key not in Miner.model_fields}
+    miner = {**settings, "kind": "bm25", "depth": evaluation.depth}
+    stage = {"kind": "mine", "splits": evaluation.splits, "miner": miner}
     return stage if evaluation.collection is None else {**stage, "collection": evaluation.collection}
 
 
@@ -128,6 +134,7 @@ def _add_transfer(
             if value in copied and not isinstance(marker, ModelInput):
                 put(stage, path, copied[value])
         stage["collection"] = collection
+        stage.pop("queries", None)
         if "splits" in stage or stage["kind"] in ("mine", "evaluate"):
             stage["splits"] = "evaluation"
         stages[new] = stage

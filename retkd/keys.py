@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
 FORMAT = 1
-NOT_PARAMETERS = ("kind", "seed", "collection")
+NOT_PARAMETERS = ("kind", "seed", "collection", "queries")
+"""``queries`` counts through the digest of the collection that the stage reads."""
 
 
 def key_inputs(

@@ -35,13 +35,9 @@ def _value(default: object) -> str:
     if isinstance(default, Part):
         inner = ", ".join(f"{key}: {_value(value)}" for key, value in default if value is not None)
         return f"{{{inner}}}"
-    return (
-        {True: "true", False: "false", None: "null"}.get(default, repr(default)) if _plain(default) else repr(default)
-    )
-
-
-def _plain(value: object) -> bool:
-    return value is None or isinstance(value, bool)
+    if default is None or isinstance(default, bool):
+        return "null" if default is None else str(default).lower()
+    return repr(default)
 
 
 def _type(annotation: Any) -> str:

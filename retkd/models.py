@@ -22,9 +22,11 @@ def resolve(ref: str, digests: FileDigests) -> Model:
 def _folder(ref: str) -> Path | None:
     path = Path(ref).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+        if not any((path / name).is_file() for name in ("config.json", "modules.json")) and not any(
+            path.glob("*.gguf")
+        ):
             raise ModelError(
-                "the model folder has neither config.json nor modules.json",
+                "the model folder has neither config.json nor modules.json nor a .gguf file",
                 where=path,
                 seen=", ".join(sorted(p.name for p in path.iterdir())[:8]) or "an empty folder",
                 next_step="name the folder that save_pretrained wrote",

@@ -40,10 +40,14 @@ class FileInput:
 
 Candidates = Annotated[str, StageInput(("candidates",))]
 """The name of a stage that publishes a candidates table."""
+Queries = Annotated[str, StageInput(("queries",))]
+"""The name of a stage that publishes training queries."""
 Index = Annotated[str, StageInput(("index",))]
 """The name of a stage that publishes an index."""
 Encoder = Annotated[str, ModelInput(("encoder",))]
 """A sentence-transformers encoder: stage name, folder, ``package:NAME`` or hub id."""
+SparseEncoder = Annotated[str, ModelInput(("sparse_encoder",))]
+"""A sentence-transformers sparse encoder (SPLADE): stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 """A sequence-classification model with one score: stage name, folder, ``package:NAME`` or hub id."""
 UniEncoder = Annotated[str, ModelInput(("uni_encoder",))]
@@ -52,6 +56,8 @@ Beca = Annotated[str, ModelInput(("beca",))]
 """What `teach` makes with ``head: beca``: stage name, folder or hub id."""
 AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder", "uni_encoder", "beca"))]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
+LanguageModel = Annotated[str, ModelInput(("language_model",))]
+"""A causal language model: folder, ``package:NAME`` or hub id."""
 
 DataFile = Annotated[str, FileInput()]
 """A file that the part reads, such as a run or a prompt: its path. It must be there when a run begins."""

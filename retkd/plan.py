@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from retkd import workspace as ws
 from retkd.collections.base import Collection
+from retkd.collections.generated import WithTrainQueries
 from retkd.digests import differences
 from retkd.errors import DataError, RecipeError
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
-from retkd.references import files_of, inputs_of, models_of, run_order
+from retkd.references import files_of, inputs_of, models_of, queries_of, run_order
 from retkd.stage import Model
 
 if TYPE_CHECKING:
@@ -48,10 +49,22 @@ class Resolver:
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[str, Path] = field(default_factory=dict)
     _collections: dict[str | None, Collection] = field(default_factory=dict)
+    _generated: dict[str, Collection] = field(default_factory=dict)
     _models: dict[str, Model] = field(default_factory=dict)
 
     def collection(self, name: str) -> Collection:
-        """The opened collection of a stage."""
+        """The opened collection of a stage, with the generated queries that it reads."""
+        base = self._collection(name)
+        queries = queries_of(self.recipe.stages, name)
+        if queries is None:
+            return base
+        if name not in self._generated:
+            digest = self.manifests[queries]["digest"]
+            self._generated[name] = WithTrainQueries(base, self.artifacts[queries], digest)
+        return self._generated[name]
+
+    def _collection(self, name: str) -> Collection:
+        """The collection itself, without generated queries."""
         label = self.recipe.stages[name].collection
         if label not in self._collections:
             cache = self.workspace.cache / "collections"
@@ -63,8 +76,9 @@ class Resolver:
         """Raise :class:`DataError` at once, not after an hour of mining, when a stage would train and nothing is there."""
         for name in names:
             config = self.recipe.stages[name]
-            splits = self.collection(name).splits
-            if config.kind in TRAINING and config.steps > 0 and "train" not in splits:
+            splits = self._collection(name).splits
+            generated = queries_of(self.recipe.stages, name)
+            if config.kind in TRAINING and config.steps > 0 and "train" not in splits and generated is None:
                 raise DataError(
                     f"the stage {name!r} trains on the split train, which the collection does not have",
                     where=f"recipe {self.recipe.name}, collection of kind {self.recipe.collection_of(name).kind}",

@@ -83,6 +83,8 @@ def keys(kind: str) -> list[tuple[str, str]]:
 def _families() -> dict[str, Any]:
     from retkd.collections import COLLECTIONS
     from retkd.exporters import EXPORTERS
+    from retkd.generators import GENERATORS
+    from retkd.llms import LLMS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
     from retkd.query_order import BATCHES
@@ -101,6 +103,8 @@ def _families() -> dict[str, Any]:
         "teachers": TEACHERS,
         "calibrations": CALIBRATIONS,
         "weightings": WEIGHTINGS,
+        "llms": LLMS,
+        "generators": GENERATORS,
         "filters": FILTERS,
         "samplers": SAMPLERS,
         "targets": TARGETS,

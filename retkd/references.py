@@ -33,6 +33,19 @@ def inputs_of(stages: dict[str, Any], name: str) -> list[str]:
     return list(dict.fromkeys(value for _, _, value in references(stages, name)))
 
 
+def queries_of(stages: dict[str, Any], name: str) -> str | None:
+    """The stage whose generated queries are the split train for stage ``name``: its own, or that of its candidates.
+
+    Candidates of another collection bring none along.
+    """
+    config = stages[name]
+    own = getattr(config, "queries", None)
+    candidates = getattr(config, "candidates", None)
+    if own is not None or candidates not in stages or stages[candidates].collection != config.collection:
+        return own
+    return queries_of(stages, candidates)
+
+
 def models_of(stages: dict[str, Any], name: str) -> list[str]:
     """The models outside the recipe that stage ``name`` reads."""
     found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput) and v not in stages]

@@ -25,6 +25,7 @@ class SegmentHead(nn.Module):
     """An encoder with the head on top. ``HEAD_FILE`` holds the head in the model's folder, and so tells which model it is."""
 
     HEAD_FILE: ClassVar[str]
+    reads_segments: ClassVar[bool] = True
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -33,12 +34,12 @@ class SegmentHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(2 * encoder.config.hidden_size))
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
-        """An encoder folder; with its head when it has one, else with a new one."""
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, **loading: Any) -> Self:
+        """An encoder folder; with its head when it has one, else with a new one. ``loading``: for ``from_pretrained``."""
         from safetensors.torch import load_file
         from transformers import AutoModel
 
-        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype))
+        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype, **loading))
         if (folder / cls.HEAD_FILE).is_file():
             head = load_file(folder / cls.HEAD_FILE)
             model.scale.data, model.weight.data = head["scale"], head["weight"]

@@ -5,16 +5,18 @@ A stage module declares ``NAME``, ``VERSION``, ``Config``, ``OUTPUTS`` and ``run
 the configuration decides which of ``OUTPUTS`` it makes, ``Config.gives`` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
 from retkd.parts import Part
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from retkd.collections.base import Collection
 
 
@@ -23,6 +25,20 @@ class StageConfig(Part):
 
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="overrides the recipe's seed for this stage")
     collection: str | None = Field(default=None, description="a collection under `transfer`; default: the recipe's own")
+
+
+class Api(Part):
+    """How an HTTP API is asked, and what may be spent there: nothing of it changes an answer."""
+
+    requests: int = Field(default=8, ge=1, le=1024, description="at most so many at once")
+    timeout_s: float = Field(default=60.0, gt=0.0, description="of one request, in seconds")
+    retries: int = Field(
+        default=6, ge=0, description="further tries after a time-out, a lost connection, HTTP 429 or 5xx"
+    )
+    backoff_s: float = Field(default=1.0, gt=0.0, description="the first pause between tries; each next one doubles")
+    max_total_tokens: int | None = Field(
+        default=None, ge=1, description="budget per model and workspace, earlier runs included; default: none"
+    )
 
 
 class Runtime(Part):
@@ -36,6 +52,10 @@ class Runtime(Part):
     tokens_per_batch: int | None = Field(
         default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
     )
+    api: Api = Api()
+    compile: bool = Field(
+        default=False, description="torch.compile the cross-encoder teachers; like the device, it moves the last bits"
+    )
 
 
 @dataclass(frozen=True)
@@ -47,9 +67,26 @@ class Model:
     digest: str
 
 
+class Searcher(Protocol):
+    """A published index, opened. ``told`` is what its index.json says; ``doc_ids`` are in the order of its rows."""
+
+    @property
+    def told(self) -> Mapping[str, Any]: ...
+
+    @property
+    def doc_ids(self) -> Sequence[str]: ...
+
+    def search(self, queries: "np.ndarray", k: int) -> "tuple[np.ndarray, list[list[str]]]":
+        """Scores ``[query, k]``, descending, and the ids of what was found, which may be fewer than ``k``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What a stage may read. ``artifacts`` maps a stage's name to its published folder."""
+    """What a stage may read. ``artifacts`` maps a stage's name to its published folder.
+
+    ``open_index`` opens such a folder; a stage whose parts search an index fills it in.
+    """
 
     collection: "Collection"
     artifacts: Mapping[str, Path]
@@ -60,6 +97,7 @@ class Inputs:
     store: Path
     key: str
     recipe_name: str = "recipe"
+    open_index: "Callable[[Path], Searcher] | None" = None
 
 
 @dataclass

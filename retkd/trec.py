@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 
@@ -19,6 +19,17 @@ from retkd.shards import atomic
 
 Run = dict[str, list[tuple[str, float]]]
 """query_id -> (doc_id, score), best first. The order is the ranking; scores never contradict it."""
+
+
+class RunRow(NamedTuple):
+    """One line of a run. ``line`` counts from 1."""
+
+    line: int
+    query_id: str
+    doc_id: str
+    rank: int
+    score: float
+
 
 RUN_LINE = "query_id Q0 doc_id rank score tag"
 QRELS_LINE = "query_id 0 doc_id grade (TREC), or query-id corpus-id score (BEIR)"
@@ -30,15 +41,20 @@ def read_run(path: Path) -> Run:
     Ties in score are left as the file ranks them, where trec_eval would order them by document id. Raises
     :class:`DataError` on a malformed line, a repeated document, or a rank that contradicts the scores.
     """
-    found: dict[str, list[tuple[int, str, float]]] = {}
+    return {query_id: [(row.doc_id, row.score) for row in rows] for query_id, rows in read_run_rows(path).items()}
+
+
+def read_run_rows(path: Path) -> dict[str, list[RunRow]]:
+    """As :func:`read_run`, with the line that each document stands on."""
+    found: dict[str, list[RunRow]] = {}
     for number, line in _lines(path):
-        query_id, doc_id, rank, score = _run_fields(path, number, line)
-        found.setdefault(query_id, []).append((rank, doc_id, score))
-    run = {}
-    for query_id, rows in found.items():
-        rows.sort(key=lambda row: row[0])
-        run[query_id] = _ranking(path, query_id, [(doc_id, score) for _, doc_id, score in rows])
-    return run
+        row = _run_row(path, number, line)
+        found.setdefault(row.query_id, []).append(row)
+    for rows in found.values():
+        _refuse_repeated(path, rows)
+        rows.sort(key=lambda row: row.rank)
+        _refuse_rising(path, rows)
+    return found
 
 
 def write_run(run: Mapping[str, Sequence[tuple[str, float]]], path: Path, tag: str) -> None:
@@ -112,34 +128,38 @@ def _packed(raw: IO[bytes], path: Path) -> TextIOWrapper:
     return TextIOWrapper(cast(IO[bytes], binary), encoding="utf-8", newline="\n")
 
 
-def _run_fields(path: Path, number: int, line: str) -> tuple[str, str, int, float]:
+def _run_row(path: Path, number: int, line: str) -> RunRow:
     fields = line.split("\t") if line.count("\t") == 5 else line.split()
     try:
         query_id, _, doc_id, rank, score, _ = fields
-        parsed = query_id, doc_id, int(rank), float(score)
+        row = RunRow(number, query_id, doc_id, int(rank), float(score))
     except ValueError:
         raise DataError("malformed run line", where=f"{path}:{number}", seen=line, allowed=RUN_LINE) from None
-    if not math.isfinite(parsed[3]):
+    if not math.isfinite(row.score):
         raise DataError("a score is not finite", where=f"{path}:{number}", seen=line, allowed="finite numbers")
-    return parsed
+    return row
 
 
-def _ranking(path: Path, query_id: str, ranking: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    if len({doc_id for doc_id, _ in ranking}) != len(ranking):
-        twice = next(d for i, (d, _) in enumerate(ranking) if d in {x for x, _ in ranking[:i]})
-        raise DataError(
-            "a run ranks a document twice for one query",
-            where=path,
-            seen=f"query_id {query_id!r}, doc_id {twice!r}",
-            allowed="one line per pair",
-        )
-    for (above, higher), (below, lower) in pairwise(ranking):
-        if lower > higher:
+def _refuse_repeated(path: Path, rows: Sequence[RunRow]) -> None:
+    first: dict[str, int] = {}
+    for row in rows:
+        if first.setdefault(row.doc_id, row.line) != row.line:
+            raise DataError(
+                "a run ranks a document twice for one query",
+                where=f"{path}:{row.line}",
+                seen=f"query_id {row.query_id!r}, doc_id {row.doc_id!r}: also on line {first[row.doc_id]}",
+                allowed="one line per pair",
+            )
+
+
+def _refuse_rising(path: Path, rows: Sequence[RunRow]) -> None:
+    for above, below in pairwise(rows):
+        if below.score > above.score:
             raise DataError(
                 "the ranks of a run contradict its scores",
-                where=path,
-                seen=f"query_id {query_id!r}: {below!r} ({lower}) is ranked below {above!r} ({higher})",
+                where=f"{path}:{below.line}",
+                seen=f"query_id {below.query_id!r}: {below.doc_id!r} ({below.score}) is ranked below "
+                f"{above.doc_id!r} ({above.score})",
                 allowed="scores that fall as the rank grows",
                 next_step="number the ranks by descending score, or set every rank to 0 in a file sorted by score",
             )
-    return ranking

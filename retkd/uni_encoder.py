@@ -52,9 +52,9 @@ class UniEncoder(SegmentHead):
         self.candidates_per_pass = candidates_per_pass
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, **loading: Any) -> Self:
         """A uni-encoder's folder with its head, mask and pass; any other encoder's with new ones."""
-        model = super().load(folder, dtype)
+        model = super().load(folder, dtype, **loading)
         if (folder / SETTINGS_FILE).is_file():
             told = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
             model.mask, model.candidates_per_pass = told["mask"], told["candidates_per_pass"]

@@ -9,8 +9,9 @@ import numpy as np
 
 from retkd.batching import default_tokens_per_batch, padded, pass_limits, places, token_batches
 from retkd.collator import chunks
-from retkd.cross_encoder import CandidateList, Pair, PairScorer, dtype_of, require_finite
+from retkd.cross_encoder import CandidateList, Pair, PairScorer, require_finite
 from retkd.errors import ModelError
+from retkd.pair_models import Precision, dtype_of, load_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,12 +41,10 @@ class UniScorer(PairScorer):
     """As :class:`PairScorer`, with the same cuts of query and document, over whole lists."""
 
     @classmethod
-    def load(
-        cls, path: Path, device: str, max_length: int, query_max_length: int, precision: str = "fp32"
+    def load(  # type: ignore[override] - its masks are its own, and its template is that of every pair
+        cls, path: Path, device: str, max_length: int, query_max_length: int, precision: Precision = "fp32"
     ) -> "UniScorer":
         """Load a folder. Raises :class:`ModelError` when it holds no uni-encoder."""
-        from transformers import AutoTokenizer
-
         from retkd.uni_encoder import UniEncoder
 
         if not (path / UniEncoder.HEAD_FILE).is_file():
@@ -56,7 +55,7 @@ class UniScorer(PairScorer):
                 next_step="train one with a stage of kind teach and `head: uni`, or use the teacher kind cross_encoder",
             )
         model = UniEncoder.load(path, dtype_of(precision)).to(device).eval()
-        return cls(model, AutoTokenizer.from_pretrained(str(path)), max_length, query_max_length)
+        return cls(model, load_tokenizer(path, model), max_length, query_max_length)
 
     def score_with_cuts(
         self, pairs: Sequence[Pair], tokens_per_batch: int | None = None

@@ -5,10 +5,13 @@ the index and an embedding teacher share one encoding of the corpus.
 """
 
 import json
+import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from retkd.encoder import Encoder
 from retkd.shards import atomic, ranges, shard_map, shard_name
 from retkd.stage import Model, Runtime
 
+NEWLINE, SCANNED_BYTES = ord("\n"), 1 << 24
 FILES = ("vectors.npy", "doc_ids.txt")
 
 
@@ -33,9 +37,9 @@ class CorpusVectors:
         return mapped
 
     @property
-    def doc_ids(self) -> list[str]:
+    def doc_ids(self) -> "DocIds":
         """Document ids in the order of the vectors."""
-        return read_doc_ids(self.folder / "doc_ids.txt")
+        return DocIds(self.folder / "doc_ids.txt")
 
     @property
     def truncation_rate(self) -> float:
@@ -48,10 +52,50 @@ def documents_per_shard(num_documents: int) -> int:
     return 1024 if num_documents < 100_000 else 16_384
 
 
-def read_doc_ids(path: Path) -> list[str]:
-    """One JSON string per line."""
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+class DocIds(Sequence[str]):
+    """Ids in a file of one JSON string per line, read where they stand: eight bytes of memory a document."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            starts, at = [np.zeros(1, np.int64)], 0
+            while block := file.read(SCANNED_BYTES):
+                starts.append(np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE) + (at + 1))
+                at += len(block)
+        self._starts = np.concatenate(starts)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        row %= len(self)
+        line: bytes = self._content[self._starts[row] : self._starts[row + 1] - 1]
+        return str(json.loads(line)) if b"\\" in line else line[1:-1].decode("ascii")
+
+
+def write_doc_ids(paths: Sequence[Path], folder: Path) -> None:
+    """Join the ids of .npz shards into ``folder``/doc_ids.txt."""
+    with atomic(folder / "doc_ids.txt") as temporary, temporary.open("w", encoding="ascii") as ids:
+        for path in paths:
+            with np.load(path) as shard:
+                ids.writelines(json.dumps(doc_id) + "\n" for doc_id in json.loads(str(shard["doc_ids"])))
+
+
+def address_of(encoder: Encoder, model: Model, collection: Collection, size: int) -> str:
+    """The name of the folder of what ``encoder`` makes of the documents, in shards of ``size``."""
+    made_of = f"{model.digest}|{encoder.model.max_seq_length} tokens|document|{collection.digest}|{size}"
+    return sha256(made_of.encode()).hexdigest()[:24]
 
 
 def corpus_vectors(
@@ -59,9 +103,7 @@ def corpus_vectors(
 ) -> CorpusVectors:
     """The vectors of every document of ``collection`` by ``encoder``: read from the store, or encoded into it."""
     size = documents_per_shard(collection.num_documents)
-    made_of = f"{model.digest}|{encoder.model.max_seq_length} tokens|document|{collection.digest}|{size}"
-    address = sha256(made_of.encode()).hexdigest()
-    folder = store / "vectors" / address[:24]
+    folder = store / "vectors" / address_of(encoder, model, collection, size)
     if not (folder / "vectors.npy").exists():
         plan = ranges(collection.num_documents, size)
         paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
@@ -86,21 +128,19 @@ def _write_shard(
 
 
 def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:
-    with atomic(folder / "doc_ids.txt") as temporary, temporary.open("w", encoding="utf-8") as ids:
-        for path in paths:
-            with np.load(path) as shard:
-                ids.writelines(json.dumps(doc_id) + "\n" for doc_id in json.loads(str(shard["doc_ids"])))
+    write_doc_ids(paths, folder)
     with atomic(folder / "cut.json") as temporary:
         cut = sum(int(np.load(path)["cut"]) for path in paths)
         temporary.write_text(json.dumps({"documents": num_rows, "cut": cut, "share": cut / max(num_rows, 1)}) + "\n")
-    with atomic(folder / "vectors.npy") as temporary:
-        joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(num_rows, dim))
-        row = 0
+    with atomic(folder / "vectors.npy") as temporary, temporary.open("wb") as out:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dim)}
+        np.lib.format.write_array_header_1_0(out, header)
+        rows = 0
         for path in paths:
             with np.load(path) as shard:
-                block = shard["vectors"]
-            joined[row : row + len(block)] = block
-            row += len(block)
-        joined.flush()
+                block = np.ascontiguousarray(shard["vectors"], dtype="<f4")
+            out.write(block.data)
+            rows += len(block)
+        assert rows == num_rows
     for path in paths:
         path.unlink()

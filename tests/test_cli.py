@@ -185,7 +185,7 @@ def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd) -> None:
 def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "quickstart" in retkd("ls")[1]
     assert "hnsw" in retkd("ls", "indexes")[1]
-    assert "bm25, dense, fused" in retkd("ls", "kinds")[1]
+    assert "bm25, lucene, dense, sparse, run_file, random, fused" in retkd("ls", "kinds")[1]
     target = tmp_path / "my.yaml"
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
@@ -270,6 +270,17 @@ def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, r
     assert "seen: splits: test" in err
     assert "transfer:" in err
     assert not list((tmp_path / "runs").glob("artifacts/*"))
+
+
+def test_the_bm25_control_leaves_nothing_out(recipe: Path) -> None:
+    """A miner that skips the top makes negatives; the control is a ranking."""
+    from retkd.recipe import load
+
+    own = "{kind: bm25, k1: 1.5, skip: 10, doc_id_pattern: ^d, name: lexical}"
+    stages = load(recipe, [f"stages.mine.miner.miners.0={own}"]).stages
+    assert stages["mine"].miner.miners[0].skip == 10
+    control = stages["bm25"].miner
+    assert (control.k1, control.skip, control.doc_id_pattern, control.source) == (1.5, 0, None, "bm25")
 
 
 def test_the_bm25_control_has_the_settings_of_the_recipes_own_miner(recipe: Path) -> None:

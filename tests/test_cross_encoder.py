@@ -1,13 +1,16 @@
 """A cross-encoder's scores equal those of sentence-transformers; long queries are cut, and it is counted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from retkd.cross_encoder import PairScorer, raw_scores
+from retkd.cross_encoder import PairScorer
 from retkd.errors import ModelError
+from retkd.labels import LabelOdds
+from retkd.templates import PairTemplate
 from tests.tiny import WORDS, tiny_cross_encoder
 
 LONG = " ".join(WORDS[:200])
@@ -86,38 +89,69 @@ def test_lengths_are_held_within_what_the_model_can_read(cross_encoder_folder: P
     assert np.isfinite(scorer.score([(LONG, LONG)])).all()
 
 
-def test_of_two_labels_the_difference_is_the_score(tmp_path: Path) -> None:
+def with_labels(folder: Path, id2label: dict[int, str]) -> tuple[Path, Any]:
+    """A tiny cross-encoder with these labels: (folder, model)."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    folder = tiny_cross_encoder(tmp_path / "two")
-    config = AutoConfig.from_pretrained(folder, num_labels=2)
+    config = AutoConfig.from_pretrained(tiny_cross_encoder(folder), num_labels=len(id2label), id2label=id2label)
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config).eval()
     model.save_pretrained(folder)
+    return folder, model
+
+
+def test_of_two_labels_the_difference_is_the_score(tmp_path: Path) -> None:
+    folder, model = with_labels(tmp_path / "two", {0: "LABEL_0", 1: "LABEL_1"})
     scorer = PairScorer.load(folder, "cpu", 96, 32)
     with torch.no_grad():
         logits = model(**scorer.tokenizer(*PAIRS[0], return_tensors="pt")).logits[0]
     assert scorer.score(PAIRS[:1])[0] == pytest.approx((logits[1] - logits[0]).item(), abs=1e-5)
-    assert raw_scores(torch.tensor([[1.0, 4.0], [2.0, 0.0]])).tolist() == [3.0, -2.0]
-    assert raw_scores(torch.tensor([[1.5], [2.0]])).tolist() == [1.5, 2.0]
 
 
-def test_three_labels_are_no_score(tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
-    folder = tiny_cross_encoder(tmp_path / "three")
-    AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(folder, num_labels=3)).save_pretrained(
-        folder
-    )
-    with pytest.raises(ModelError) as error:
+def test_a_chosen_label_of_an_nli_model_is_the_score(tmp_path: Path) -> None:
+    folder, model = with_labels(tmp_path / "nli", {0: "contradiction", 1: "entailment", 2: "neutral"})
+    scorer = PairScorer.load(folder, "cpu", 96, 32, labels=LabelOdds(positive="entailment"))
+    with torch.no_grad():
+        chance = model(**scorer.tokenizer(*PAIRS[0], return_tensors="pt")).logits[0].softmax(dim=0)[1]
+    assert scorer.score(PAIRS[:1])[0] == pytest.approx(torch.logit(chance).item(), abs=1e-5)
+    with pytest.raises(ModelError, match="does not say which of the model's labels is the score") as error:
         PairScorer.load(folder, "cpu", 96, 32)
-    assert str(error.value) == (
-        "a cross-encoder teacher gives one score, or two labels whose difference is the score\n"
-        f"  where: {folder}\n"
-        "  seen: 3 labels\n"
-        "  allowed: 1 or 2\n"
-        "  next step: choose a re-ranker, or train one with a stage of kind teach"
+    assert f"where: {folder}" in str(error.value)
+
+
+AROUND = PairTemplate(query="baco {query} difun", document="gale {document} lemi nono")
+
+
+def test_a_template_is_written_before_the_pair_is_tokenised(scorer: PairScorer, cross_encoder_folder: Path) -> None:
+    found = PairScorer.load(cross_encoder_folder, "cpu", 96, 32, template=AROUND)
+    written = [(f"baco {query} difun", f"gale {document} lemi nono") for query, document in PAIRS[:-1]]
+    assert found.score(PAIRS[:-1]).tobytes() == scorer.score(written).tobytes()
+    counts = [found.counts(pair) for pair in PAIRS[:-1]]
+    lengths = [len(row) for row in found.tokenize(PAIRS[:-1])[0]["input_ids"]]
+    assert [found.pair_length(*count) for count in counts] == lengths
+
+
+def test_a_template_is_never_cut(cross_encoder_folder: Path) -> None:
+    """The query is cut to 32 tokens of its own; the document gives way to what is written after it."""
+    found = PairScorer.load(cross_encoder_folder, "cpu", 96, 32, template=AROUND)
+    columns, cut = found.tokenize([(LONG, LONG), (" ".join(WORDS[:32]), " ".join(WORDS[:56]))])
+    written = [found.tokenizer.decode(row) for row in columns["input_ids"]]
+    query, document = f"baco {' '.join(WORDS[:32])} difun", f"gale {' '.join(WORDS[:56])} lemi nono"
+    assert [len(row) for row in columns["input_ids"]] == [96, 96]
+    assert written == [f"[CLS] {query} [SEP] {document} [SEP]"] * 2
+    assert cut.tolist() == [True, False]
+
+
+def test_one_score_a_pair_or_none(tmp_path: Path) -> None:
+    """A model that labels every token, read as if it labelled the pair."""
+    scorer = PairScorer.load(tiny_cross_encoder(tmp_path / "model"), "cpu", 96, 32)
+    scorer.model.bert.pooler.forward = lambda states: states
+    with pytest.raises(ModelError) as error:
+        scorer.score(PAIRS[:2], 10**6)
+    assert "the teacher does not give one score for each pair\n  where: BertForSequenceClassification\n" in str(
+        error.value
     )
+    assert "for 2 pairs\n  allowed: (2,)" in str(error.value)
 
 
 def test_a_score_that_is_not_finite(tmp_path: Path) -> None:

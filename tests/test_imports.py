@@ -18,6 +18,7 @@ FAMILIES = (
     "indexing",
     "evaluation",
     "exporters",
+    "generators",
     "reporting",
 )
 ABOVE_STAGES = (
@@ -46,7 +47,22 @@ EXCEPTIONS = {
 }
 """(importer, imported) -> why one family may import another."""
 
-GROUND = ("batch", "batching", "candidates", "digests", "errors", "parts", "shards", "stage", "topk", "workspace")
+GROUND = (
+    *(
+        "answers",
+        "batch",
+        "batching",
+        "candidates",
+        "chat_api",
+        "digests",
+        "errors",
+        "llms",
+        "parts",
+        "prompt",
+        "shards",
+    ),
+    *("stage", "token_budget", "topk", "workspace"),
+)
 """What families stand on."""
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "datasets", "faiss", "onnx", "onnxruntime")

@@ -41,7 +41,7 @@ def test_a_folder_that_is_not_there(ref: str, digests: FileDigests) -> None:
 def test_a_folder_without_a_model(tmp_path: Path, digests: FileDigests) -> None:
     (tmp_path / "folder").mkdir()
     where = f"  where: {tmp_path / 'folder'}\n"
-    first = "the model folder has neither config.json nor modules.json\n"
+    first = "the model folder has neither config.json nor modules.json nor a .gguf file\n"
     last = "  next step: name the folder that save_pretrained wrote"
     assert told(str(tmp_path / "folder"), digests) == f"{first}{where}  seen: an empty folder\n{last}"
     (tmp_path / "folder" / "weights.bin").touch()

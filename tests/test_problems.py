@@ -53,7 +53,7 @@ def test_an_unknown_key_at_the_top(tmp_path: Path) -> None:
     [
         ("kind: kl", "klx", "stages.train.objective.0", ", ".join(OBJECTIVES), "did you mean 'kl'?"),
         ("kind: margin", "margn", "stages.select.filters.0", ", ".join(FILTERS), "did you mean 'margin'?"),
-        ("kind: bm25", "lucene", "stages.mine.miner", ", ".join(MINERS), "known: " + ", ".join(sorted(MINERS))),
+        ("kind: bm25", "solr", "stages.mine.miner", ", ".join(MINERS), "known: " + ", ".join(sorted(MINERS))),
         (
             "kind: cross_encoder",
             "crossencoder",

@@ -1,5 +1,9 @@
 """Exact search block by block against a full sort in float64."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -79,8 +83,50 @@ def test_stable_topk_orders_ties_by_column_also_at_the_cut(seed: int) -> None:
         assert torch.equal(top, scores.gather(1, expected))
 
 
+def test_columns_at_minus_infinity_are_no_tie() -> None:
+    """They stand for what was not found: their order costs nothing."""
+    scores = torch.full((2, 9), -torch.inf)
+    scores[0, 5], scores[1, 2:4] = 1.0, 2.0
+    top, columns = stable_topk(scores, 4)
+    assert top[:, :2].tolist() == [[1.0, -torch.inf], [2.0, 2.0]]
+    assert (columns[0, 0].item(), columns[1, :2].tolist()) == (5, [2, 3])
+
+
 def test_merged_lets_earlier_rows_win_ties() -> None:
     best = (torch.tensor([[3.0, 1.0]]), torch.tensor([[4, 9]]))
     new = (torch.tensor([[3.0, 2.0]]), torch.tensor([[10, 11]]))
     scores, rows = merged(best, new, 3)
     assert (scores.tolist(), rows.tolist()) == ([[3.0, 3.0, 2.0]], [[4, 10, 11]])
+
+
+BOUNDED = """
+import sys
+import numpy as np
+import torch
+from retkd.resources import measured
+from retkd.topk import exact_topk
+
+torch.set_num_threads(1)
+vectors = np.load(sys.argv[1], mmap_mode="r")
+queries = np.random.default_rng(1).standard_normal((1500, vectors.shape[1])).astype(np.float32)
+exact_topk(queries[:4], vectors[:1000], 10)
+with measured() as before:
+    pass
+with measured() as cost:
+    exact_topk(queries, vectors, 10, memory_mib=64)
+print(cost.peak_memory_mib - before.peak_memory_mib)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of a block is known on Linux alone")
+def test_the_peak_is_one_block_whatever_the_size_of_the_corpus(tmp_path: Path) -> None:
+    """200 MiB of vectors, 64 MiB of working memory: what was read of the map does not count, nor is it kept."""
+    block = np.random.default_rng(0).standard_normal((8192, 256)).astype(np.float32)
+    vectors = np.lib.format.open_memmap(tmp_path / "v.npy", mode="w+", dtype=np.float32, shape=(25 * 8192, 256))
+    for number in range(25):
+        vectors[number * 8192 : (number + 1) * 8192] = block + number
+    vectors.flush()
+    told = subprocess.run(
+        [sys.executable, "-c", BOUNDED, tmp_path / "v.npy"], capture_output=True, text=True, check=True
+    )
+    assert float(told.stdout) < 64 + 16

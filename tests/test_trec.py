@@ -48,10 +48,13 @@ def test_rank_orders_a_run_and_equal_ranks_keep_the_files_order(tmp_path):
         ("q Q0 d 1 2.0\n", ["malformed run line", "a.run:1", "q Q0 d 1 2.0", "query_id Q0 doc_id rank score tag"]),
         ("q Q0 d 1 2.0 t\nq Q0 e x 1 t\n", ["malformed run line", "a.run:2"]),
         ("q Q0 d 1 nan t\n", ["a score is not finite", "a.run:1"]),
-        ("q Q0 d 1 2.0 t\nq Q0 d 2 1.0 t\n", ["ranks a document twice", "query_id 'q', doc_id 'd'"]),
+        (
+            "q Q0 d 1 2.0 t\nq Q0 d 2 1.0 t\n",
+            ["ranks a document twice", "a.run:2", "query_id 'q', doc_id 'd': also on line 1"],
+        ),
         (
             "q Q0 d 1 2.0 t\nq Q0 e 2 3.0 t\n",
-            ["contradict its scores", "'e' (3.0) is ranked below 'd' (2.0)", "next step"],
+            ["contradict its scores", "a.run:2", "'e' (3.0) is ranked below 'd' (2.0)", "next step"],
         ),
     ],
 )

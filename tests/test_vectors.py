@@ -9,7 +9,7 @@ import pytest
 from retkd import vectors
 from retkd.collections.base import Collection
 from retkd.encoder import Encoder
-from retkd.vectors import corpus_vectors
+from retkd.vectors import DocIds, corpus_vectors
 from tests.conftest import MakeInputs, opened
 from tests.faults import StopError
 from tests.tiny import tiny_collection, tiny_encoder
@@ -33,7 +33,7 @@ def test_the_vectors_of_every_document_in_the_collections_order(
 ) -> None:
     found = encoded(inputs, encoder_folder)
     documents = list(collection.documents())
-    assert found.doc_ids == [d.doc_id for d in documents]
+    assert list(found.doc_ids) == [d.doc_id for d in documents]
     assert isinstance(found.vectors, np.memmap)
     assert found.vectors.dtype == np.float32
     expected = Encoder.load(encoder_folder).encode([d.full_text for d in documents], "document")
@@ -106,4 +106,5 @@ def test_ids_with_line_breaks_and_letters_of_all_kinds_come_back(tmp_path: Path)
 
     ids = ["a b", 'quo"te', "zwei\nzeilen", "\u2028", "ü"]
     (tmp_path / "ids").write_text("".join(json.dumps(i) + "\n" for i in ids))
-    assert vectors.read_doc_ids(tmp_path / "ids") == ids
+    assert list(DocIds(tmp_path / "ids")) == ids
+    assert DocIds(tmp_path / "ids")[-4:-1] == ids[1:4]

@@ -38,15 +38,35 @@ def tiny_cross_encoder(
     folder: Path, seed: int = 0, layers: int = 2, dim: int = 32, words: Sequence[str] = WORDS, max_length: int = 96
 ) -> Path:
     """Save a random BERT that gives one score to a pair of texts; the folder."""
-    return tiny_bert(folder, seed, layers, dim, words, max_length, scores=True)
+    return tiny_bert(folder, seed, layers, dim, words, max_length, "BertForSequenceClassification")
+
+
+def tiny_sparse_encoder(
+    folder: Path, seed: int = 0, words: Sequence[str] = WORDS, max_length: int = 64, bias: float = -2.0, **settings: int
+) -> Path:
+    """Save a random BERT with its words' logits and SPLADE pooling as a sentence-transformers folder; the folder.
+
+    ``bias`` on every logit leaves a text with a sixth of the words.
+    """
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    checkpoint = tiny_bert(folder.with_name(f".{folder.name}.bert"), seed, 2, 32, words, max_length, "BertForMaskedLM")
+    transformer = Transformer(str(checkpoint), max_seq_length=max_length, transformer_task="fill-mask")
+    transformer.auto_model.cls.predictions.bias.data.fill_(bias)
+    model = SparseEncoder(modules=[transformer, SpladePooling("max")], device="cpu", **settings)
+    model.save_pretrained(str(folder), create_model_card=False)
+    return folder
 
 
 def tiny_bert(
-    folder: Path, seed: int, layers: int, dim: int, words: Sequence[str], max_length: int, scores: bool = False
+    folder: Path, seed: int, layers: int, dim: int, words: Sequence[str], max_length: int, kind: str = "BertModel"
 ) -> Path:
-    """Save a random BERT and its WordPiece tokeniser as a transformers folder; the folder."""
+    """Save a random BERT of that class and its WordPiece tokeniser as a transformers folder; the folder."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertModel
+    import transformers
+    from transformers import BertConfig
 
     tokenizer = tiny_tokenizer(words, max_length)
     config = BertConfig(
@@ -61,7 +81,7 @@ def tiny_bert(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = (BertForSequenceClassification if scores else BertModel)(config)
+        model = getattr(transformers, kind)(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

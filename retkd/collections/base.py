@@ -79,6 +79,14 @@ class Collection(ABC):
     def documents_by_id(self, doc_ids: Iterable[str]) -> Iterator[Document]:
         """The documents with these ids, in this order. Unknown ids raise :class:`DataError` naming them."""
 
+    def contains(self, doc_ids: Iterable[str]) -> list[bool]:
+        """For each id, whether a document has it. Here by reading all documents; a collection that can look up does."""
+        wanted = list(doc_ids)
+        missing = set(wanted)
+        for document in self.documents():
+            missing.discard(document.doc_id)
+        return [doc_id not in missing for doc_id in wanted]
+
     @abstractmethod
     def all_queries(self, split: str) -> list[Query]:
         """Every query of a split, in the collection's order."""

@@ -102,6 +102,16 @@ class IrDatasetsCollection(Collection):
                 raise self._unknown("document", unknown)
             yield from (self._document(found[doc_id]) for doc_id in some)
 
+    def contains(self, doc_ids: Iterable[str]) -> list[bool]:
+        """By the dataset's own store, which is made when it is first asked."""
+        store, ids = dataset_with(self.config.id, "docs").docs_store(), list(doc_ids)
+        found = {
+            doc_id
+            for first in range(0, len(ids), AT_ONCE)
+            for doc_id in store.get_many(set(ids[first : first + AT_ONCE]))
+        }
+        return [doc_id in found for doc_id in ids]
+
     def all_queries(self, split: str) -> list[Query]:
         """Every query of a split."""
         rows = dataset_with(self.config.splits[split], "queries").queries_iter()

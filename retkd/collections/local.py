@@ -72,6 +72,10 @@ class LocalCollection(Collection):
         """The documents with these ids, in this order. Unknown ids raise :class:`DataError` naming them."""
         return self.store.by_id(doc_ids)
 
+    def contains(self, doc_ids: Iterable[str]) -> list[bool]:
+        """By the hashes of the index, without reading documents."""
+        return [bool(known) for known in self.store.contains(doc_ids)]
+
     def all_queries(self, split: str) -> list[Query]:
         """Every query of a split, in the order of its file. Raises :class:`DataError` when there is none."""
         files, records = self._files[split], self._records(split)

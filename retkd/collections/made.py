@@ -78,6 +78,10 @@ class MadeCollection(Collection):
         """The documents with these ids, in this order. Unknown ids raise :class:`DataError` naming them."""
         return self._local.documents_by_id(doc_ids)
 
+    def contains(self, doc_ids: Iterable[str]) -> list[bool]:
+        """As the made file says."""
+        return self._local.contains(doc_ids)
+
     def all_queries(self, split: str) -> list[Query]:
         """Every query of a split."""
         return self._local.all_queries(split)

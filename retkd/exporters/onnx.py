@@ -76,7 +76,7 @@ class OnnxInt8(Onnx):
     def write_graph(self, encoder: "Encoder", out: Path) -> None:
         """Write the float graph into the scratch folder and quantise it."""
         from retkd.exporters.onnx_graph import write_graph
-        from retkd.exporters.onnx_quantised import quantise
+        from retkd.graphs import quantise
 
         full = out.parent / "work" / "float32.onnx"
         write_graph(encoder, full, self.opset)

@@ -19,15 +19,13 @@ class OnnxEncoder:
     """Reads ``export.json``, ``tokenizer.json`` and ``model.onnx`` of a folder."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer
 
-        options = SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or 0
+        from retkd.graphs import session
+
         self.told: dict[str, Any] = json.loads((folder / "export.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.session = InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        self.session = session(folder / "model.onnx", threads)
         self.padding = {name: (self.tokenizer.padding or {})[name] for name in PADDING}
         self.tokenizer.no_padding()
         self.inputs = [value["name"] for value in self.told["inputs"]]

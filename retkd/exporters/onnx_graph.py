@@ -1,10 +1,6 @@
 """Trace a sentence-transformers model into one ONNX graph: tokens in, pooled and normalised float32 vectors out."""
 
 import inspect
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +10,10 @@ from torch import nn
 
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
+from retkd.graphs import COLUMNS, too_large, trace
 from retkd.shards import atomic
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUT = "sentence_embedding"
-MOST_BYTES = 2_000_000_000
 
 
 class Pooled(nn.Module):
@@ -41,26 +36,14 @@ class Pooled(nn.Module):
 def write_graph(encoder: Encoder, path: Path, opset: int) -> None:
     """Write ``path`` with dynamic axes ``text`` and ``token``. A model without such a graph raises :class:`ModelError`.
 
-    Traced by the TorchScript exporter: the newer torch.export path takes 20 times as long and does not give the same
-    bytes twice for every architecture (torch 2.13). Whatever a trace may miss, the parity check sees.
+    Whatever a trace may miss, the parity check sees.
     """
     require_exportable(encoder)
-    columns = read_columns(encoder)
-    # Two texts of unequal length: a mask without a zero would let the tracer leave masking out.
-    features = encoder.features(encoder.tokenize(["a", "two texts of unequal length"], "document"), "document")
-    axes = {name: {0: "text", 1: "token"} for name in columns} | {OUTPUT: {0: "text"}}
+    tokens = encoder.tokenize(["a", "two texts of unequal length"], "document")
+    features = encoder.features(tokens, "document")
+    columns = {name: features[name] for name in read_columns(encoder)}
     with atomic(path) as temporary:
-        with torch.inference_mode(), quiet():
-            torch.onnx.export(
-                Pooled(encoder.model.float()).eval(),
-                tuple(features[name] for name in columns),
-                str(temporary),
-                dynamo=False,
-                opset_version=opset,
-                input_names=columns,
-                output_names=[OUTPUT],
-                dynamic_axes=axes,
-            )
+        trace(Pooled(encoder.model.float()), columns, OUTPUT, temporary, opset=opset)
         _say_width(temporary, encoder.dim)
 
 
@@ -76,7 +59,7 @@ def read_columns(encoder: Encoder) -> list[str]:
     """The tokeniser's columns that the transformer reads, in the order of the graph's inputs."""
     given = set(encoder.tokenize(["a"], "document"))
     read = set(inspect.signature(encoder.model[0].auto_model.forward).parameters)
-    return [name for name in INPUTS if name in given & read]
+    return [name for name in COLUMNS if name in given & read]
 
 
 def require_exportable(encoder: Encoder) -> None:
@@ -89,7 +72,7 @@ def require_exportable(encoder: Encoder) -> None:
         reason = "its tokeniser has no tokenizer.json, which search stacks read"
     elif any(model.prompts.values()) and not all(getattr(module, "include_prompt", True) for module in model):
         reason = "its pooling leaves the prompt's tokens out, and a graph does not know where the prompt ends"
-    elif sum(p.numel() for p in model.parameters()) * 4 > MOST_BYTES:
+    elif too_large(model):
         reason = "its weights exceed 2 GB, the most that one ONNX file holds"
     if reason:
         raise ModelError(
@@ -98,20 +81,6 @@ def require_exportable(encoder: Encoder) -> None:
             allowed="one transformer with a fast tokeniser, then pooling, dense or normalisation modules",
             next_step="leave the kinds onnx and onnx_int8 out of `targets`",
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the exporter's own warnings about tracing, which the parity check answers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from retkd.errors import ModelError, WorkspaceError
 from retkd.indexing import INDEXES
 from retkd.indexing.base import SearchRows, Site
 from retkd.parts import one_of
-from retkd.vectors import read_doc_ids
+from retkd.vectors import DocIds
 
 
 class SearchIndex:
@@ -40,7 +40,7 @@ class SearchIndex:
         kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
         vectors = np.load(folder / "vectors.npy", mmap_mode="r")
         search_rows = kind.open(told["resolved"], vectors, folder, Site(device=device, memory_mib=memory_mib))
-        return cls(told, vectors, read_doc_ids(folder / "doc_ids.txt"), search_rows)
+        return cls(told, vectors, DocIds(folder / "doc_ids.txt"), search_rows)
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, list[list[str]]]:
         """Scores ``[query, k]`` (float32, descending) and the document ids of each query.

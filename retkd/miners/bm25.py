@@ -1,10 +1,9 @@
 """BM25 through bm25s, in this process, with Lucene's formula."""
 
 import json
-import os
-import shutil
 from array import array
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from retkd.collections.base import Query
+from retkd.collections.cache_folder import published
 from retkd.errors import DataError
 from retkd.miners.analyzers import Analyzer, analyzer
-from retkd.miners.base import Miner, Ranking
+from retkd.miners.base import NOTHING, Miner, Ranking
 from retkd.progress import say
 from retkd.stage import Inputs
 
@@ -34,25 +34,26 @@ class BM25(Miner):
 
         address = f"{inputs.collection.digest}|{self.k1}|{self.b}|{self.analyzer}|bm25s {bm25s.__version__}"
         folder = inputs.store / "bm25" / sha256(address.encode()).hexdigest()[:24]
-        if not folder.exists():
-            self._build(inputs, folder)
+        published(folder, partial(self._build, inputs))
         ids = json.loads((folder / "doc_ids.json").read_text(encoding="utf-8"))
         return bm25s.BM25.load(str(folder), mmap=True, show_progress=False), ids
 
-    def mine(self, queries: Sequence[Query], inputs: Inputs, prepared: object) -> list[Ranking]:
+    def rank(
+        self, queries: Sequence[Query], inputs: Inputs, prepared: object, depth: int, split: str | None
+    ) -> list[Ranking]:
         """Documents with a positive score, by score, then in the collection's order."""
         ready: Any = prepared
         index, doc_ids = ready
         analyze = analyzer(self.analyzer)
-        return [self._ranking(index, doc_ids, analyze(query.text)) for query in queries]
+        return [self._ranking(index, doc_ids, analyze(query.text), depth) for query in queries]
 
-    def _ranking(self, index: Any, doc_ids: list[str], terms: list[str]) -> Ranking:
+    def _ranking(self, index: Any, doc_ids: list[str], terms: list[str], depth: int) -> Ranking:
         term_ids = index.get_tokens_ids(terms)
         if not len(term_ids):
-            return Ranking([], np.zeros(0, np.float32), [])
+            return NOTHING
         scores = np.asarray(index.get_scores_from_ids(term_ids), dtype=np.float32)
-        rows = best_rows(scores, self.depth)
-        return Ranking([doc_ids[row] for row in rows], scores[rows], ["bm25"] * len(rows))
+        rows = best_rows(scores, depth)
+        return Ranking([doc_ids[row] for row in rows], scores[rows], [self.source] * len(rows))
 
     def _build(self, inputs: Inputs, folder: Path) -> None:
         import bm25s
@@ -69,16 +70,8 @@ class BM25(Miner):
             )
         index = bm25s.BM25(method="lucene", k1=self.k1, b=self.b)
         index.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
-        building = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
-        shutil.rmtree(building, ignore_errors=True)
-        index.save(str(building), show_progress=False)
-        (building / "doc_ids.json").write_text(json.dumps(doc_ids), encoding="utf-8")
-        try:
-            os.replace(building, folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            shutil.rmtree(building)  # another process built the same index meanwhile
+        index.save(str(folder), show_progress=False)
+        (folder / "doc_ids.json").write_text(json.dumps(doc_ids), encoding="utf-8")
 
     def _terms(self, inputs: Inputs) -> tuple[list[Any], dict[str, int], list[str]]:
         analyze = analyzer(self.analyzer)

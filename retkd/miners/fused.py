@@ -1,52 +1,86 @@
-"""Several miners, one list: reciprocal rank fusion."""
+"""Several miners, one list: by reciprocal ranks, by weighted scores, or in turn."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from retkd.collections.base import Query
+from retkd.errors import did_you_mean
 from retkd.miners.base import Miner, Ranking
+from retkd.miners.fusion import Normalisation, interleaved, reciprocal_rank, weighted, with_quotas
 from retkd.stage import Inputs
 
 if TYPE_CHECKING:
     AnyMiner = Any
 
+METHODS_OF = {"k": "rrf", "weights": "weighted", "normalisation": "weighted"}
+"""Setting -> the one method that reads it."""
+
 
 class Fused(Miner):
-    """Score = sum over miners of 1 / (k + rank). Cormack et al. 2009. The source names every miner that has the document."""
+    """The union of what its miners found (see :mod:`retkd.miners.fusion`). The source names every miner that has the document;
+    in an interleaved list, the one that brought it.
+    """
 
     kind: Literal["fused"] = "fused"
     miners: list["AnyMiner"] = Field(min_length=2)
-    k: float = Field(default=60.0, gt=0.0)
+    method: Literal["rrf", "weighted", "interleaved"] = "rrf"
+    k: float = Field(default=60.0, gt=0.0, description="of rrf")
+    weights: dict[str, PositiveFloat] = Field(default={}, description="of weighted: miner -> weight; default: 1 each")
+    normalisation: Normalisation = Field(default="min_max", description="of weighted: within each query's list")
+    quotas: dict[str, PositiveInt] = Field(
+        default={}, description="miner -> how many of the list's documents are its best ones at least"
+    )
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> "Fused":
+        for setting, method in METHODS_OF.items():
+            if setting in self.model_fields_set and self.method != method:
+                raise ValueError(f"`{setting}` is a setting of method {method}; this one has method {self.method}")
+        self._require_names()
+        if self.quotas and (self.skip or self.doc_id_pattern):
+            raise ValueError("`quotas` goes with neither `skip` nor `doc_id_pattern`: put these on the miners inside")
+        if sum(self.quotas.values()) > self.depth:
+            raise ValueError(f"the quotas add up to {sum(self.quotas.values())}, more than the depth of {self.depth}")
+        return self
+
+    def _require_names(self) -> None:
+        names = [miner.source for miner in self.miners]
+        for key in ("weights", "quotas"):
+            asked = getattr(self, key)
+            unknown = [name for name in asked if name not in names]
+            if unknown:
+                raise ValueError(
+                    f"`{key}` names {unknown[0]!r}, which is no miner here: {did_you_mean(unknown[0], names)}"
+                )
+            twice = [name for name in asked if names.count(name) > 1]
+            if twice:
+                raise ValueError(f"`{key}` names {twice[0]!r}, and two miners are called so: give them a `name`")
 
     def prepare(self, inputs: Inputs) -> object:
         """What each miner prepares."""
         return [miner.prepare(inputs) for miner in self.miners]
 
-    def mine(self, queries: Sequence[Query], inputs: Inputs, prepared: object) -> list[Ranking]:
+    def rank(
+        self, queries: Sequence[Query], inputs: Inputs, prepared: object, depth: int, split: str | None
+    ) -> list[Ranking]:
         """The ``depth`` best of the union."""
         ready: Any = prepared
-        lists = [miner.mine(queries, inputs, ready[position]) for position, miner in enumerate(self.miners)]
-        return [fuse(rankings, self.k, self.depth) for rankings in zip(*lists, strict=True)]
+        lists = [miner.mine(queries, inputs, ready[at], split) for at, miner in enumerate(self.miners)]
+        return [self._one(rankings, depth) for rankings in zip(*lists, strict=True)]
 
+    def _one(self, rankings: Sequence[Ranking], depth: int) -> Ranking:
+        if not self.quotas:
+            return self._fuse(rankings, depth)
+        everything = self._fuse(rankings, sum(len(ranking.doc_ids) for ranking in rankings))
+        named = dict(zip((miner.source for miner in self.miners), rankings, strict=True))
+        return with_quotas(everything, named, self.quotas, depth)
 
-def fuse(rankings: Sequence[Ranking], k: float, depth: int) -> Ranking:
-    """Reciprocal rank fusion of one query's rankings; equal sums by id.
-
-    >>> a = Ranking(["x", "y"], np.array([2.0, 1.0]), ["bm25"] * 2)
-    >>> b = Ranking(["y"], np.array([0.5]), ["dense"])
-    >>> fuse([a, b], k=60.0, depth=2).doc_ids
-    ['y', 'x']
-    """
-    sums: dict[str, float] = defaultdict(float)
-    sources: dict[str, list[str]] = defaultdict(list)
-    for ranking in rankings:
-        for position, (doc_id, source) in enumerate(zip(ranking.doc_ids, ranking.sources, strict=True), start=1):
-            sums[doc_id] += 1.0 / (k + position)
-            sources[doc_id].append(source)
-    best = sorted(sums, key=lambda doc_id: (-sums[doc_id], doc_id))[:depth]
-    scores = np.array([sums[doc_id] for doc_id in best], dtype=np.float32)
-    return Ranking(best, scores, ["+".join(sorted(set(sources[doc_id]))) for doc_id in best])
+    def _fuse(self, rankings: Sequence[Ranking], depth: int) -> Ranking:
+        if self.method == "interleaved":
+            return interleaved(rankings, depth)
+        if self.method == "weighted":
+            weights = [self.weights.get(miner.source, 1.0) for miner in self.miners]
+            return weighted(rankings, weights, self.normalisation, depth)
+        return reciprocal_rank(rankings, self.k, depth)

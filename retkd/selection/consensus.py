@@ -46,7 +46,7 @@ class Consensus(Filter):
         return np.asarray(votes >= (len(self.rules) if self.agree is None else self.agree))
 
     def _votes(self, rule: ScoreFilter, lists: "Lists") -> np.ndarray:
-        return ~np.isnan(lists.scores(rule.teacher)) & rule.kept(lists)
+        return np.asarray(~np.isnan(lists.scores(rule.teacher)) & rule.kept(lists))
 
     @property
     def reason(self) -> str:

@@ -9,7 +9,8 @@ Filters never take a judged positive, so what they would do with one is found by
   hidden ones it still knows: recall is then too high.
 
 Measured are the candidates that a miner found, of queries with such a judgement; unjudged ones count nowhere. Where these
-judgements are not a random sample of the candidates (a pool is not), neither is the share.
+judgements are not a random sample of the candidates (a pool is not), neither is the share. The intervals take pairs for
+independent, which those of one query are not: with few queries they are too narrow.
 """
 
 from collections.abc import Mapping, Sequence

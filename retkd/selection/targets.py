@@ -50,7 +50,7 @@ class Sampled(Target):
             return np.asarray(generator.multinomial(self.num_draws, p) / self.num_draws)
         q = softmax(scores / self.proposal_temperature)
         counts = generator.multinomial(self.num_draws, q)
-        return np.divide(counts * p, q * self.num_draws, out=np.zeros_like(p), where=counts > 0)
+        return np.asarray(np.divide(counts * p, q * self.num_draws, out=np.zeros_like(p), where=counts > 0))
 
 
 class TopK(Target):

@@ -4,10 +4,11 @@ from types import ModuleType
 from typing import Any
 
 from retkd.parts import one_of
-from retkd.stages import evaluate, export, index, mine, report, score, select, sparsify, teach, train
+from retkd.stages import evaluate, export, generate, index, mine, report, score, select, sparsify, teach, train
 
 STAGES: dict[str, ModuleType] = {
-    module.NAME: module for module in (mine, teach, score, select, sparsify, train, index, evaluate, export, report)
+    module.NAME: module
+    for module in (generate, mine, teach, score, select, sparsify, train, index, evaluate, export, report)
 }
 
 AnyStage: Any = one_of({name: module.Config for name, module in STAGES.items()})

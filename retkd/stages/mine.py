@@ -1,6 +1,7 @@
 """Mine candidates for the queries of each split."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from retkd.miners import AnyMiner
-from retkd.stage import Inputs, Metrics, StageConfig
+from retkd.parts import Queries
+from retkd.stage import Inputs, Metrics, Searcher, StageConfig
 
 NAME = "mine"
 VERSION = 1
@@ -29,6 +31,11 @@ class Config(StageConfig):
         default=["train"], description="splits whose judged positives join the list when no miner found them"
     )
     queries_per_shard: int = Field(default=2048, ge=1)
+    queries: Queries | None = Field(
+        default=None,
+        description="a stage of kind generate, whose queries take the place of the collection's split train, here and in "
+        "all stages that read these candidates",
+    )
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
@@ -44,11 +51,19 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         plan = ranges(len(queries), config.queries_per_shard)
         paths = [out / split / shard_name(i, len(plan)) for i in range(len(plan))]
         if not prepared and not all(path.exists() for path in paths):
-            prepared.append(config.miner.prepare(inputs))
+            prepared.append(config.miner.prepare(replace(inputs, open_index=partial(_opened_index, inputs))))
         write = partial(_write_shard, config, inputs, split, sorted(queries, key=lambda q: q.query_id), plan, prepared)
         shard_map(write, paths, label=f"mine {split}: {len(queries):,} queries (shards)")
         _count(metrics, inputs, split, out / split)
     return metrics
+
+
+def _opened_index(inputs: Inputs, folder: Path) -> Searcher:
+    from retkd.indexing.search import SearchIndex
+    from retkd.resources import device
+
+    where = device(inputs.runtime.device, inputs.runtime.threads)
+    return SearchIndex.open(folder, where, inputs.runtime.memory_mib)
 
 
 def _write_shard(
@@ -64,7 +79,7 @@ def _write_shard(
     from retkd import candidates as table
 
     start, stop = plan[index]
-    rankings = config.miner.mine(queries[start:stop], inputs, prepared[0])
+    rankings = config.miner.mine(queries[start:stop], inputs, prepared[0], split)
     qrels = inputs.collection.qrels(split)
     rows: list[tuple[Any, ...]] = []
     for query, ranking in zip(queries[start:stop], rankings, strict=True):

@@ -15,8 +15,8 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-OTHERS = ("candidates", "cross_encoder", "uni_encoder", "beca", "encoder", "index", "evaluation", "export")
-AnyStageName = Annotated[str, StageInput(OTHERS)]
+MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder")
+AnyStageName = Annotated[str, StageInput(("queries", "candidates", *MODELS, "index", "evaluation", "export"))]
 
 
 class Config(StageConfig):

@@ -1,5 +1,6 @@
 """Let teachers score the candidates: one column per teacher, each pair scored once."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,10 @@ class Config(StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the same tables with the columns ``teacher.NAME``, and ``disagreement.json`` when there are two teachers."""
+    """Publish the same tables with the columns ``teacher.NAME``.
+
+    Beside them lie ``disagreement.json`` when there are two teachers, and NAME.log.jsonl of what a teacher had to mend.
+    """
     from retkd import candidates as table
     from retkd.collections.base import require_splits
     from retkd.shards import atomic, shard_name
@@ -43,12 +47,16 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
-        for split, rows in tables.items():
-            scored = split in judged.scores
-            scores, places = (judged.scores[split], chosen[split]) if scored else ([], [])
-            tables[split] = _with_column(rows, name, places, scores, judged.scale)
-        metrics.values[name] = {"scale": judged.scale, "rows": sum(map(len, judged.scores.values())), **judged.told}
-        metrics.timings[f"{name}_new_pairs"] = judged.num_new
+        for split in tables:
+            tables[split] = _with_column(tables[split], name, chosen[split], split, judged)
+        metrics.values[name] = {
+            "scale": judged.scale,
+            "rows": sum(map(len, judged.scores.values())) - sum(int(left.sum()) for left in judged.unscored.values()),
+            **judged.told,
+        }
+        metrics.timings |= {f"{name}_new_pairs": judged.num_new}
+        metrics.timings |= {f"{name}_{what}": value for what, value in judged.timings.items()}
+        _write_log(judged.log, out / f"{name}.log.jsonl")
         metrics.truncation_rate[name] = judged.truncation_rate
     for split, rows in tables.items():
         with atomic(out / split / shard_name(0, 1)) as temporary:
@@ -62,8 +70,6 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 def _tell_disagreement(config: Config, inputs: Inputs, tables: dict[str, Any], out: Path) -> None:
     """Ensembles are left out: they agree with their members by making."""
-    import json
-
     from retkd import candidates as table
     from retkd.shards import atomic
     from retkd.teachers.disagreement import disagreement
@@ -88,7 +94,7 @@ def _chosen(rows: Any, depth: int | None, split: str) -> Any:
     return np.flatnonzero(deep_enough)
 
 
-def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> Any:
+def _with_column(rows: Any, name: str, chosen: Any, split: str, judged: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -96,7 +102,17 @@ def _with_column(rows: Any, name: str, chosen: Any, scores: Any, scale: Any) -> 
 
     column = np.zeros(rows.num_rows, dtype=np.float32)
     absent = np.ones(rows.num_rows, dtype=bool)
-    if len(chosen):
-        column[chosen] = scores
-        absent[chosen] = False
-    return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), scale)
+    if split in judged.scores and len(chosen):
+        unscored = judged.unscored.get(split, False)
+        column[chosen] = np.where(unscored, 0.0, judged.scores[split])
+        absent[chosen] = unscored
+    return table.with_teacher(rows, name, pa.array(column, pa.float32(), mask=absent), judged.scale)
+
+
+def _write_log(log: list[dict[str, Any]], path: Path) -> None:
+    from retkd.shards import atomic
+
+    if log:
+        with atomic(path) as temporary:
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in log)
+            temporary.write_text("".join(lines), encoding="utf-8")

@@ -9,10 +9,24 @@ from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
 from retkd.teachers.imported import Imported
 from retkd.teachers.late_interaction import LateInteraction
+from retkd.teachers.llm_listwise import LLMListwise
+from retkd.teachers.llm_pointwise import LLMPointwise
+from retkd.teachers.llm_setwise import LLMPairwise, LLMSetwise
 from retkd.teachers.uni_encoder import UniEncoderTeacher
 
 TEACHERS = registry(
-    "teachers", CrossEncoderTeacher, UniEncoderTeacher, BecaTeacher, LateInteraction, BiEncoder, Ensemble, Imported
+    "teachers",
+    CrossEncoderTeacher,
+    UniEncoderTeacher,
+    BecaTeacher,
+    LateInteraction,
+    BiEncoder,
+    Ensemble,
+    Imported,
+    LLMPointwise,
+    LLMListwise,
+    LLMSetwise,
+    LLMPairwise,
 )
 
 AnyTeacher: Any = one_of(TEACHERS)

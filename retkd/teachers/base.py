@@ -25,8 +25,10 @@ class Rows:
 class Judgement:
     """Float32 scores of the chosen rows of each split, in order, with their scale. A split that is absent is not scored.
 
-    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows; ``told`` is what
-    else belongs in the metrics, the same on each run.
+    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows. ``unscored``
+    marks chosen rows that the teacher left out, whose scores mean nothing: they become null. ``told`` goes into the
+    metrics of the stage and is the same on each run, ``timings`` (what another run need not repeat) beside them, ``log``
+    into NAME.log.jsonl.
     """
 
     scores: dict[str, np.ndarray]
@@ -34,6 +36,9 @@ class Judgement:
     num_new: int = 0
     truncation_rate: float = 0.0
     told: dict[str, Any] = field(default_factory=dict)
+    unscored: dict[str, np.ndarray] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Teacher(Part):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from retkd.pair_scores import teacher_address
 from retkd.parts import Beca as BecaField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
@@ -36,7 +37,8 @@ class BecaTeacher(Teacher):
             "query_max_length": self.query_max_length,
             "precision": self.precision,
         }
-        return Stored(name, splits, inputs, work, texts, model.digest, settings, self.pairs_per_shard).judge(
+        address = teacher_address(model.digest, settings)
+        return Stored(name, splits, inputs, work, texts, address, self.pairs_per_shard).judge(
             lambda positions: by_document(scorer.counts, texts, positions),
             lambda positions: scorer.score_with_cuts(pairs_of(texts, positions), inputs.runtime.tokens_per_batch),
             "logit",

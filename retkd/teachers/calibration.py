@@ -93,7 +93,7 @@ class Softmax(Calibration):
     def calibrated(self, query_ids: np.ndarray, scores: np.ndarray, curve: Curve | None) -> np.ndarray:
         """Probabilities that sum to one in each list, never zero."""
         shares = softmax_lists(query_ids, standardised_lists(query_ids, scores), self.temperature)
-        return np.maximum(shares, np.finfo(np.float32).tiny)
+        return np.asarray(np.maximum(shares, np.finfo(np.float32).tiny))
 
     def combined(self, mean: np.ndarray) -> np.ndarray:
         """The log of the mean distribution."""

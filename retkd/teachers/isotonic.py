@@ -15,7 +15,7 @@ class Curve:
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Probabilities in [0, 1]."""
-        return np.interp(scores, self.scores, self.probabilities)
+        return np.asarray(np.interp(scores, self.scores, self.probabilities))
 
 
 def isotonic(scores: np.ndarray, relevant: np.ndarray) -> Curve:

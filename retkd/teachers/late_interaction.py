@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from retkd.pair_scores import teacher_address
 from retkd.parts import Encoder as EncoderField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
@@ -29,8 +30,8 @@ class LateInteraction(Teacher):
         texts = pair_texts(splits, inputs)
         model = inputs.models[self.model]
         encoder = TokenEncoder.load(model.path, device(inputs.runtime.device, inputs.runtime.threads))
-        settings: dict[str, object] = {"kind": self.kind}
-        return Stored(name, splits, inputs, work, texts, model.digest, settings, self.pairs_per_shard).judge(
+        address = teacher_address(model.digest, {"kind": self.kind})
+        return Stored(name, splits, inputs, work, texts, address, self.pairs_per_shard).judge(
             lambda positions: by_document(lambda found: encoder.counts(found, "document"), texts, positions),
             lambda positions: encoder.score_with_cuts(pairs_of(texts, positions), inputs.runtime.tokens_per_batch),
             "unbounded",

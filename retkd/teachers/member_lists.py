@@ -100,7 +100,7 @@ def _scores(rows: pa.Table, member: str, split: str, ranks_do: bool) -> np.ndarr
     column = rows[table.TEACHER + member].to_numpy(zero_copy_only=False).astype(np.float64)
     if np.isnan(column).any():
         raise DataError(f"the ensemble's member {member!r} has not scored every row", where=f"split {split}")
-    return column
+    return np.asarray(column)
 
 
 def judged_rows(lists: Mapping[str, MemberLists], split: str, qrels: Qrels | None, reader: str) -> MemberLists:

@@ -28,7 +28,7 @@ def min_max_lists(query_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
     _, group = np.unique(query_ids, return_inverse=True)
     low, high = _extremes(group, scores)
     width = (high - low)[group]
-    return np.divide(scores - low[group], width, out=np.zeros_like(scores), where=width > 1e-9)
+    return np.asarray(np.divide(scores - low[group], width, out=np.zeros_like(scores), where=width > 1e-9))
 
 
 def softmax_lists(query_ids: np.ndarray, scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:

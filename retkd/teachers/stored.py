@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retkd.cross_encoder import Pair
-from retkd.pair_scores import PairScores, ScoreShard, pair_key, teacher_address
+from retkd.pair_scores import PairScores, ScoreShard, pair_key
 from retkd.parts import Scale
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, PairTexts, Rows, by_split
@@ -16,18 +16,14 @@ from retkd.teachers.base import Judgement, PairTexts, Rows, by_split
 
 @dataclass(frozen=True)
 class Stored:
-    """One judgement on its way through the store.
-
-    ``settings`` is everything about the teacher's input that changes a score, its ``kind`` among them.
-    """
+    """One judgement on its way through the store; ``address`` says where this teacher's scores lie in it."""
 
     name: str
     splits: list[Rows]
     inputs: Inputs
     work: Path
     texts: PairTexts
-    weights_digest: str
-    settings: dict[str, object]
+    address: str
     pairs_per_shard: int
 
     def judge(
@@ -39,8 +35,7 @@ class Stored:
     ) -> Judgement:
         """The scores of all pairs; ``keys`` are those of the pairs' texts unless a score depends on more."""
         texts = self.texts
-        store = PairScores(self.inputs.store / "scores" / teacher_address(self.weights_digest, self.settings))
-        found = store.get(
+        found = PairScores(self.inputs.store / "scores" / self.address).get(
             keys or [pair_key(texts.queries[q], texts.documents[d]) for q, d in texts.pairs],
             lengths,
             score,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from retkd.pair_scores import pair_key
+from retkd.pair_scores import pair_key, teacher_address
 from retkd.parts import UniEncoder as UniEncoderField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, PairTexts, Rows, Teacher, pair_texts
@@ -48,9 +48,10 @@ class UniEncoderTeacher(Teacher):
             "query_max_length": self.query_max_length,
             "precision": self.precision,
         }
+        address = teacher_address(model.digest, settings)
         arrow = scorer.model.mask == "arrow"
         passes = Passes.of(texts, scorer.model.candidates_per_pass if arrow else None)
-        stored = Stored(name, splits, inputs, work, texts, model.digest, settings, self.pairs_per_shard)
+        stored = Stored(name, splits, inputs, work, texts, address, self.pairs_per_shard)
         return stored.judge(
             lambda positions: passes.lengths(scorer, positions),
             lambda positions: passes.score(scorer, positions, arrow, inputs.runtime.tokens_per_batch),

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from retkd.collections import COLLECTIONS
-from retkd.collections.base import Document, Query
+from retkd.collections.base import Collection, Document, Query
 from retkd.collections.beir import Beir
 from retkd.errors import DataError
 from tests.collections.conftest import CORPUS, QUERIES, TRAIN, zipped
@@ -68,6 +68,14 @@ def test_by_id_agrees_with_streaming_in_any_order(tmp_path, beir_folder, cache):
     for _ in range(30):
         start, stop = dice.randrange(510), dice.randrange(510)
         assert list(collection.documents(start, stop)) == streamed[start:stop]
+
+
+def test_which_documents_there_are(beir_folder, cache):
+    """By lookup, and as a collection without one finds it."""
+    collection = opened(beir_folder(), cache)
+    ids = ["d2", "nowhere", "d1", "d2", ""]
+    assert collection.contains(ids) == Collection.contains(collection, ids) == [True, False, True, True, False]
+    assert collection.contains([]) == []
 
 
 def test_gz_equals_plain(tmp_path, beir_folder, cache):

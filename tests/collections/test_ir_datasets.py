@@ -61,6 +61,7 @@ def test_documents_queries_and_judgements(local, cache):
     assert list(collection.documents(5, 8)) == streamed[5:8]
     assert list(collection.documents(18)) == streamed[18:]
     assert list(collection.documents_by_id(d.doc_id for d in reversed(streamed))) == streamed[::-1]
+    assert collection.contains(["no such id", streamed[0].doc_id]) == [False, True]
 
 
 def test_fields_are_chosen(local, cache):

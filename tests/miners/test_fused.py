@@ -1,52 +1,78 @@
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from retkd.collections.base import Collection
-from retkd.miners.base import Ranking
+from retkd.miners import AnyMiner
 from retkd.miners.bm25 import BM25
-from retkd.miners.dense import DenseMiner
-from retkd.miners.fused import Fused, fuse
+from retkd.miners.fused import Fused
+from retkd.miners.fusion import interleaved, reciprocal_rank, weighted
+from retkd.miners.random import RandomMiner
 from tests.conftest import MakeInputs
 
-
-def ranking(source: str, *doc_ids: str) -> Ranking:
-    return Ranking(list(doc_ids), np.linspace(9, 1, len(doc_ids), dtype=np.float32), [source] * len(doc_ids))
+MINERS = [BM25(depth=5, analyzer="plain"), RandomMiner(depth=6, name="any")]
 
 
-def test_the_sums_of_reciprocal_ranks_by_hand() -> None:
-    found = fuse([ranking("bm25", "a", "b", "c"), ranking("dense", "b", "d")], k=60.0, depth=10)
-    assert found.doc_ids == ["b", "a", "d", "c"]
-    assert found.scores == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63], rel=1e-6)
-    assert found.sources == ["bm25+dense", "bm25", "dense", "bm25"]
+def fused_and_lists(inputs: MakeInputs, collection: Collection, **settings: Any):  # type: ignore[no-untyped-def]
+    """What the fused miner finds for each dev query, and its miners' own rankings."""
+    ready, queries = inputs(), collection.queries("dev")
+    fused = Fused(miners=MINERS, **settings)
+    lists = [miner.mine(queries, ready, miner.prepare(ready)) for miner in MINERS]
+    found = fused.mine(queries, ready, fused.prepare(ready), "dev")
+    assert len(found) == len(queries) > 3
+    return list(zip(found, zip(*lists, strict=True), strict=True))
 
 
-def test_equal_sums_stand_by_id_also_at_the_cut() -> None:
-    lists = [ranking("bm25", "z", "m"), ranking("dense", "m", "z"), ranking("third", "a")]
-    assert fuse(lists, k=60.0, depth=10).doc_ids == ["m", "z", "a"]
-    assert fuse(lists, k=60.0, depth=1).doc_ids == ["m"]
+def test_it_fuses_what_its_miners_find(inputs: MakeInputs, collection: Collection) -> None:
+    for found, lists in fused_and_lists(inputs, collection, depth=4):
+        expected = reciprocal_rank(lists, 60.0, 4)
+        assert (found.doc_ids, found.sources) == (expected.doc_ids, expected.sources)
+        assert len(found.doc_ids) == 4
+        assert found.scores.tolist() == expected.scores.tolist()
 
 
-def test_a_miner_that_found_nothing_changes_nothing() -> None:
-    alone = fuse([ranking("bm25", "a", "b")], k=60.0, depth=5)
-    assert fuse([ranking("bm25", "a", "b"), ranking("dense")], k=60.0, depth=5).doc_ids == alone.doc_ids == ["a", "b"]
-    assert fuse([ranking("bm25"), ranking("dense")], k=60.0, depth=5).doc_ids == []
+def test_weights_go_to_the_miner_of_that_name(inputs: MakeInputs, collection: Collection) -> None:
+    settings = {"method": "weighted", "weights": {"any": 3.0}, "normalisation": "z_score"}
+    for found, lists in fused_and_lists(inputs, collection, depth=8, **settings):
+        assert found.doc_ids == weighted(lists, [1.0, 3.0], "z_score", 8).doc_ids
 
 
-def test_it_fuses_what_its_miners_find(inputs: MakeInputs, collection: Collection, encoder_folder: Path) -> None:
-    miners = [BM25(depth=5), DenseMiner(depth=5, model="base")]
-    ready, queries = inputs(models={"base": encoder_folder}), collection.queries("dev")
-    fused = Fused(depth=4, miners=miners)
-    found = fused.mine(queries, ready, fused.prepare(ready))
-    lists = [miner.mine(queries, ready, miner.prepare(ready)) for miner in miners]
-    for ranking_, pair in zip(found, zip(*lists, strict=True), strict=True):
-        expected = fuse(pair, 60.0, 4)
-        assert (ranking_.doc_ids, ranking_.sources) == (expected.doc_ids, expected.sources)
-        assert len(ranking_.doc_ids) == 4
+def test_interleaved_with_the_top_left_out(inputs: MakeInputs, collection: Collection) -> None:
+    for found, lists in fused_and_lists(inputs, collection, depth=4, skip=2, method="interleaved"):
+        assert found.doc_ids == interleaved(lists, 6).doc_ids[2:]
 
 
-def test_one_miner_cannot_be_fused() -> None:
-    with pytest.raises(ValidationError, match="at least 2 items"):
-        Fused(miners=[BM25()])
+@pytest.mark.parametrize("method", ["rrf", "weighted", "interleaved"])
+def test_every_miner_has_its_quota(inputs: MakeInputs, collection: Collection, method: str) -> None:
+    for found, (bm25, any_) in fused_and_lists(
+        inputs, collection, depth=8, method=method, quotas={"any": 5, "bm25": 3}
+    ):
+        assert len(found.doc_ids) == 8
+        assert set(any_.doc_ids[:5]) <= set(found.doc_ids)
+        assert sum(doc_id in bm25.doc_ids for doc_id in found.doc_ids) >= 3
+        assert (found.scores[1:] <= found.scores[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"miners": [{"kind": "bm25"}]}, "at least 2 items"),
+        ({"weights": {"bm25": 2.0}}, "`weights` is a setting of method weighted; this one has method rrf"),
+        ({"method": "weighted", "k": 10}, "`k` is a setting of method rrf; this one has method weighted"),
+        ({"quotas": {"desne": 3}}, "`quotas` names 'desne', which is no miner here: known: bm25, random"),
+        ({"quotas": {"bm25": 101}}, "the quotas add up to 101, more than the depth of 100"),
+        ({"quotas": {"bm25": 1}, "skip": 3}, "`quotas` goes with neither `skip` nor `doc_id_pattern`"),
+        (
+            {"miners": [{"kind": "bm25"}, {"kind": "bm25", "b": 0.0}], "quotas": {"bm25": 1}},
+            "`quotas` names 'bm25', and two miners are called so: give them a `name`",
+        ),
+        ({"method": "weighted", "weights": {"bm25": 0}}, "greater than 0"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        TypeAdapter(AnyMiner).validate_python(
+            {"kind": "fused", "miners": [{"kind": "bm25"}, {"kind": "random"}], **settings}
+        )
+    assert told in str(error.value)
