@@ -11,6 +11,7 @@ embedding table: reading it costs nothing.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -96,5 +97,5 @@ class _Quantised:
         self.constants.setdefault(name, numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def _add(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> None:
+    def _add(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, [output], output, domain=domain, **attributes))
