@@ -41,7 +41,7 @@ class UniScorer(PairScorer):
     """As :class:`PairScorer`, with the same cuts of query and document, over whole lists."""
 
     @classmethod
-    def load(  # type: ignore[override] - its masks are its own, and its template is that of every pair
+    def load(  # type: ignore[override]  # attention and template are its own
         cls, path: Path, device: str, max_length: int, query_max_length: int, precision: Precision = "fp32"
     ) -> "UniScorer":
         """Load a folder. Raises :class:`ModelError` when it holds no uni-encoder."""
