@@ -174,6 +174,8 @@ def _copy_recipe(recipe: str, target: Path) -> None:
         raise RetkdError(
             "the target exists already; nothing was written", where=target, next_step="choose another name"
         )
+    if not target.parent.is_dir():
+        raise RetkdError("the target's folder does not exist; nothing was written", where=target.parent)
     text = source.read_text(encoding="utf-8")
     named = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
     target.write_text(named, encoding="utf-8")

@@ -26,7 +26,8 @@ def too_large(model: "nn.Module") -> bool:
 def trace(
     module: "nn.Module", features: "Mapping[str, Tensor]", output: str, path: Path, *, opset: int, rows: str = "text"
 ) -> None:
-    """Write ``path``: ``module`` of these tensors ``[rows, token]`` in this order, both axes dynamic.
+    """Write ``path``: ``module`` of these tensors ``[rows, token]`` in this order, both axes dynamic. Not by a rename: the
+    caller has something to do with the graph before it may stand.
 
     Traced by the TorchScript exporter: the newer torch.export path takes 20 times as long and does not give the same
     bytes twice for every architecture (torch 2.13). Give two rows of unequal length: a mask without a zero would let
@@ -35,11 +36,11 @@ def trace(
     import torch
 
     axes = {name: {0: rows, 1: "token"} for name in features} | {output: {0: rows}}
-    with atomic(path) as temporary, torch.inference_mode(), quiet():
+    with torch.inference_mode(), quiet():
         torch.onnx.export(
             module.eval(),
             tuple(features.values()),
-            str(temporary),
+            str(path),
             dynamo=False,
             opset_version=opset,
             input_names=list(features),

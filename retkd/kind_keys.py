@@ -11,8 +11,8 @@ def told(part: type[Part]) -> list[tuple[str, str]]:
     """(key, what it takes) of every key but ``kind``.
 
     >>> from retkd.miners.bm25 import BM25
-    >>> told(BM25)[1]
-    ('k1', 'float = 0.9')
+    >>> dict(told(BM25))["k1"]
+    'float = 0.9'
     """
     return [(name, _field(field)) for name, field in part.model_fields.items() if name != "kind"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd import workspace as ws
-from retkd.collections.base import Collection
+from retkd.collections.base import Collection, chosen_splits
 from retkd.collections.generated import WithTrainQueries
 from retkd.digests import differences
 from retkd.errors import DataError, RecipeError
@@ -72,11 +72,13 @@ class Resolver:
             self._collections[label] = self.recipe.collection_of(name).open(cache)
         return self._collections[label]
 
-    def require_train(self, names: Sequence[str]) -> None:
-        """Raise :class:`DataError` at once, not after an hour of mining, when a stage would train and nothing is there."""
+    def require_splits(self, names: Sequence[str]) -> None:
+        """Raise :class:`DataError` at once, not after an hour of mining, when a stage has no split to train or evaluate on."""
         for name in names:
             config = self.recipe.stages[name]
             splits = self._collection(name).splits
+            if config.kind in ("mine", "evaluate") and queries_of(self.recipe.stages, name) is None:
+                chosen_splits(self._collection(name), config.splits)
             generated = queries_of(self.recipe.stages, name)
             if config.kind in TRAINING and config.steps > 0 and "train" not in splits and generated is None:
                 raise DataError(

@@ -31,7 +31,7 @@ def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = No
     """What :func:`run` would do, without doing it. ``names`` limits it to these stages."""
     resolver = Resolver(recipe, workspace)
     wanted = names if names is not None else list(recipe.stages)
-    resolver.require_train(wanted)
+    resolver.require_splits(wanted)
     resolver.require_files(wanted)
     steps = []
     for name in run_order(recipe.stages):
@@ -56,7 +56,7 @@ def run(
     """
     resolver = Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
-    resolver.require_train(wanted)
+    resolver.require_splits(wanted)
     resolver.require_files(wanted)
     for name in run_order(recipe.stages):
         step = resolver.step(name)

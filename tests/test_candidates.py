@@ -106,7 +106,7 @@ def test_a_column_that_does_not_say_its_scale(metadata: Any, seen: str) -> None:
     assert str(error.value) == (
         "the column teacher.ce does not say its scale\n"
         f"  seen: {seen}\n"
-        "  allowed: logit, log_probability, probability, cosine, unbounded, standardised, rank\n"
+        "  allowed: logit, log_probability, probability, cosine, unbounded, standardised, rank, distribution\n"
         "  next step: write the column with retkd.candidates.with_teacher"
     )
 

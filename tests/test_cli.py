@@ -1,11 +1,13 @@
 """The commands as a person types them, on the tiny recipe."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from retkd import cli
 from tests.tiny_recipe import tiny_recipe
@@ -315,3 +317,21 @@ def test_validate_says_what_is_not_here(retkd: Retkd, recipe: Path) -> None:
     assert code == 0, err
     assert "not here: transfer.other.path: /no/such/folder does not exist" in out
     assert "not here: package:no_such/model: the package no_such that carries the model is not installed" in out
+
+
+def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(
+    retkd: Retkd, recipe: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(yaml.safe_load(recipe.read_text())["collection"]["path"], tmp_path / "folder")
+    for split in ("dev", "test"):
+        (folder / "qrels" / f"{split}.tsv").unlink()
+    code, _, err = retkd("run", recipe, "--set", f"collection.path={folder}", "--workspace", tmp_path / "runs")
+    assert code == 1
+    assert "the collection has none of the splits dev, test" in err
+    assert not list((tmp_path / "runs").glob("artifacts/*/manifest.json"))
+
+
+def test_cp_into_a_folder_that_is_not_there(retkd: Retkd, tmp_path: Path) -> None:
+    code, _, err = retkd("cp", "quickstart", tmp_path / "no" / "my.yaml")
+    assert code == 1
+    assert "the target's folder does not exist; nothing was written" in err

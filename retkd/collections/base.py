@@ -162,6 +162,7 @@ def chosen_splits(collection: Collection, splits: "str | list[str]") -> list[str
         raise DataError(
             f"the collection has none of the splits {', '.join(names)}",
             seen=", ".join(collection.splits),
-            next_step="name the splits in the recipe, for example `splits: [validation]`",
+            allowed="at least one of them (for beir: qrels/dev.tsv or qrels/test.tsv)",
+            next_step="rename the file of judgements, or name the splits in the stage, for example `splits: [validation]`",
         )
     return found
