@@ -36,6 +36,7 @@ def trace(
     import torch
 
     axes = {name: {0: rows, 1: "token"} for name in features} | {output: {0: rows}}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode(), quiet():
         torch.onnx.export(
             module.eval(),
