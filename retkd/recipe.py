@@ -177,9 +177,23 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+class _NoKeyTwice(yaml.SafeLoader):
+    """YAML in which a mapping may not hold a key twice: of two seeds the later one would win in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _parsed_yaml(path: Path, text: str) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=_NoKeyTwice)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

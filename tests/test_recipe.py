@@ -159,3 +159,26 @@ def test_an_override_of_an_implied_stage(tmp_path: Path) -> None:
     assert recipe.stages["train"].learning_rate != 0.5
     assert recipe.stages["bm25"].miner.k1 == 1.2
     assert error_of(path, "stages.contrl.steps=3").endswith("  next step: did you mean 'control'?")
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: x\nseed: 13\nseed: 14\n")
+    with pytest.raises(RecipeError) as error:
+        load(path)
+    assert (
+        str(error.value)
+        == f"the recipe is not YAML\n  where: {path}:3\n  seen: the key 'seed' stands twice in one mapping"
+    )
+
+
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "extends: quickstart.yaml\n"
+        "set:\n"
+        "  stages.a: &a {kind: index, model: train, recipe: flat}\n"
+        "  stages.b: {<<: *a, recipe: hnsw}\n"
+    )
+    stages = load(path).stages
+    assert (stages["a"].recipe, stages["b"].recipe) == ("flat", "hnsw")
