@@ -181,4 +181,4 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
         "  stages.b: {<<: *a, recipe: hnsw}\n"
     )
     stages = load(path).stages
-    assert (stages["a"].recipe, stages["b"].recipe) == ("flat", "hnsw")
+    assert (stages["a"].recipe.factory, stages["b"].recipe.factory) == ("Flat", "HNSW32,Flat")
