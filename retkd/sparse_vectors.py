@@ -4,7 +4,6 @@ The store is addressed like that of dense vectors (:mod:`retkd.vectors`). A shar
 comes last, so that a folder with ``doc_ids.txt`` is whole.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from retkd.shards import ranges, shard_map, shard_name
 from retkd.sparse_encoder import SparseEncoder
 from retkd.stage import Model, Runtime
 from retkd.topk import merged, stable_topk
-from retkd.vectors import DocIds, address_of, documents_per_shard, write_doc_ids
+from retkd.vectors import DocIds, address_of, documents_per_shard, write_doc_ids, write_documents
 
 
 @dataclass(frozen=True)
@@ -52,32 +51,16 @@ def sparse_vectors(
     plan = ranges(collection.num_documents, size)
     paths = tuple(folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan)))
     if not (folder / "doc_ids.txt").exists():
-        write = partial(_write_shard, encoder, collection, plan, runtime.tokens_per_batch)
+
+        def encoded(texts: list[str]) -> dict[str, Any]:
+            weights, cut = encoder.encode_sparse(texts, "document", runtime.tokens_per_batch)
+            parts = {"data": weights.data, "indices": weights.indices, "indptr": weights.indptr}
+            return {**parts, "shape": np.array(weights.shape), "cut": cut}
+
+        write = partial(write_documents, encoded, collection, plan)
         shard_map(write, paths, label=f"encode {collection.num_documents:,} documents sparsely (shards)")
         write_doc_ids(paths, folder)
     return SparseVectors(folder, paths)
-
-
-def _write_shard(
-    encoder: SparseEncoder,
-    collection: Collection,
-    plan: list[tuple[int, int]],
-    tokens_per_batch: int | None,
-    index: int,
-    path: Path,
-) -> None:
-    documents = list(collection.documents(*plan[index]))
-    weights, cut = encoder.encode_sparse([d.full_text for d in documents], "document", tokens_per_batch)
-    with path.open("wb") as out:
-        np.savez(
-            out,
-            data=weights.data,
-            indices=weights.indices,
-            indptr=weights.indptr,
-            shape=np.array(weights.shape),
-            cut=cut,
-            doc_ids=np.array(json.dumps([d.doc_id for d in documents])),
-        )
 
 
 def sparse_topk(queries: Any, vectors: SparseVectors, k: int, memory_mib: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,12 +6,12 @@ the index and an embedding teacher share one encoding of the corpus.
 
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -107,24 +107,29 @@ def corpus_vectors(
     if not (folder / "vectors.npy").exists():
         plan = ranges(collection.num_documents, size)
         paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
-        write = partial(_write_shard, encoder, collection, plan, runtime.tokens_per_batch)
+
+        def encoded(texts: list[str]) -> dict[str, Any]:
+            vectors, cut = encoder.encode_with_cuts(texts, "document", runtime.tokens_per_batch)
+            return {"vectors": vectors, "cut": cut}
+
+        write = partial(write_documents, encoded, collection, plan)
         shard_map(write, paths, label=f"encode {collection.num_documents:,} documents (shards)")
         _join(paths, folder, collection.num_documents, encoder.dim)
     return CorpusVectors(folder)
 
 
-def _write_shard(
-    encoder: Encoder,
+def write_documents(
+    encoded: Callable[[list[str]], dict[str, Any]],
     collection: Collection,
     plan: list[tuple[int, int]],
-    tokens_per_batch: int | None,
     index: int,
     path: Path,
 ) -> None:
+    """Write one shard: the arrays that ``encoded`` makes of the documents' texts, and the documents' ids."""
     documents = list(collection.documents(*plan[index]))
-    vectors, cut = encoder.encode_with_cuts([d.full_text for d in documents], "document", tokens_per_batch)
+    arrays = encoded([d.full_text for d in documents])
     with path.open("wb") as out:
-        np.savez(out, vectors=vectors, cut=cut, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
+        np.savez(out, **arrays, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
 
 
 def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:

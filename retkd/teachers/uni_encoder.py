@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
-from retkd.pair_scores import pair_key, teacher_address
+from retkd.pair_scores import pair_key
 from retkd.parts import UniEncoder as UniEncoderField
 from retkd.stage import Inputs
-from retkd.teachers.base import Judgement, PairTexts, Rows, Teacher, pair_texts
+from retkd.teachers.base import Judgement, PairTexts, Rows, pair_texts
 from retkd.teachers.stored import Stored, pair_lengths
+from retkd.teachers.taught import TaughtTeacher
 
 
-class UniEncoderTeacher(Teacher):
+class UniEncoderTeacher(TaughtTeacher):
     """A model that `teach` trained with ``head: uni``; its mask and its candidates per pass are the model's own.
 
     With the mask ``blocked`` a score is that of its pair, whatever else is scored. With ``arrow`` it is that of its pair in
@@ -27,10 +27,6 @@ class UniEncoderTeacher(Teacher):
 
     kind: Literal["uni_encoder"] = "uni_encoder"
     model: UniEncoderField
-    max_length: int = Field(default=256, ge=8, description="tokens of query, one document and special tokens together")
-    query_max_length: int = Field(default=64, ge=2, description="tokens of the query; a longer one is cut first")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    pairs_per_shard: int = Field(default=2048, ge=1)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw logits through the pair-score store."""
@@ -41,14 +37,7 @@ class UniEncoderTeacher(Teacher):
         model = inputs.models[self.model]
         where = device(inputs.runtime.device, inputs.runtime.threads)
         scorer = UniScorer.load(model.path, where, self.max_length, self.query_max_length, self.precision)
-        settings: dict[str, object] = {
-            "kind": self.kind,
-            "mask": scorer.model.mask,
-            "max_length": self.max_length,
-            "query_max_length": self.query_max_length,
-            "precision": self.precision,
-        }
-        address = teacher_address(model.digest, settings)
+        address = self.address(model.digest, mask=scorer.model.mask)
         arrow = scorer.model.mask == "arrow"
         passes = Passes.of(texts, scorer.model.candidates_per_pass if arrow else None)
         stored = Stored(name, splits, inputs, work, texts, address, self.pairs_per_shard)
