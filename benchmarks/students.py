@@ -1,4 +1,4 @@
-"""One student, one budget, one collection: which rule, which teacher, which objective? `python benchmarks/students.py`.
+"""One student, one budget, one collection: which objective? `python benchmarks/students.py`; variants.py takes other studies.
 
 Each variant changes one part of benchmarks/students.yaml. Every student has its own control: the same candidates, steps and
 seed, InfoNCE alone. Values of a query are averaged over the seeds before anything is compared.

@@ -1,6 +1,6 @@
 """What benchmarks/students.py varies: study -> variant -> settings on benchmarks/students.yaml. The first is the yardstick."""
 
-KL = "stages.train.objective=[{kind: kl, teacher: encoder, teacher_temperature: 0.05}]"
+KL = "{kind: kl, teacher: encoder, teacher_temperature: 0.05}"
 
 
 def objective(*terms: str) -> list[str]:
@@ -9,9 +9,9 @@ def objective(*terms: str) -> list[str]:
 
 
 OBJECTIVES = {
-    "kl": [KL],
+    "kl": objective(KL),
     "in_batch_kl": objective("{kind: in_batch_kl, model: encoder}"),
-    "kl+infonce": objective("{kind: kl, teacher: encoder, teacher_temperature: 0.05}", "{kind: infonce, weight: 0.5}"),
+    "kl+infonce": objective(KL, "{kind: infonce, weight: 0.5}"),
     "margin_mse": objective("{kind: margin_mse, teacher: encoder, student_scale: 20, teacher_scale: 20}"),
     "pld": objective("{kind: pld, teacher: encoder, teacher_temperature: 0.05}"),
     "m3_kd": objective("{kind: m3_kd, teacher: encoder, teacher_temperature: 0.05}"),
