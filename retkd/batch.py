@@ -17,7 +17,8 @@ class Batch:
 
     ``documents`` are chunks of similar length; their rows, one after the other, are the ``doc`` axis. Where ``mask``
     is False the other ``[query, cand]`` tensors hold no meaning. ``relevance`` is 0 where unjudged. ``in_batch_teachers``
-    holds only teachers that can score any pair.
+    holds only teachers that can score any pair; ``teacher_queries`` and ``teacher_documents`` the vectors of those whose
+    vectors a term reads.
     """
 
     query_ids: tuple[str, ...]
@@ -30,6 +31,8 @@ class Batch:
     positives: Bool[Tensor, "query doc"]
     teachers: dict[str, Float[Tensor, "query cand"]]
     in_batch_teachers: dict[str, Float[Tensor, "query doc"]] = field(default_factory=dict)
+    teacher_queries: dict[str, Float[Tensor, "query teacher_dim"]] = field(default_factory=dict)
+    teacher_documents: dict[str, Float[Tensor, "doc teacher_dim"]] = field(default_factory=dict)
 
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch on a device."""
@@ -55,12 +58,16 @@ def _moved(value: Any, device: str | torch.device) -> Any:
 class ScoredBatch:
     """A batch and the student's raw scores. Teacher losses see ``own`` alone, which the teacher scored.
 
-    ``in_batch`` also holds documents that other queries brought: no teacher has seen those pairs.
+    ``in_batch`` also holds documents that other queries brought: no teacher has seen those pairs. ``queries`` and
+    ``documents`` are the student's vectors, None where it has none. ``progress``: the share of the steps already made.
     """
 
     batch: Batch
     own: Float[Tensor, "query cand"]
     in_batch: Float[Tensor, "query doc"]
+    queries: Float[Tensor, "query dim"] | None = None
+    documents: Float[Tensor, "doc dim"] | None = None
+    progress: float = 0.0
 
 
 @dataclass(frozen=True)

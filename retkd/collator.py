@@ -26,10 +26,14 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Collator:
-    """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``."""
+    """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``.
+
+    ``with_vectors``: the teachers whose vectors the batch brings beside their scores.
+    """
 
     encoder: Reader
     teachers: Mapping[str, DenseTeacher] = field(default_factory=dict)
+    with_vectors: frozenset[str] = frozenset()
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Batch]:
         """The batch of these examples."""
@@ -47,8 +51,15 @@ class Collator:
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
         batch = lists(examples, doc_ids, queries, documents)
-        in_batch = {name: teacher.scores(batch.query_ids, doc_ids) for name, teacher in self.teachers.items()}
-        return {"batch": replace(batch, in_batch_teachers=in_batch)}
+        vectors = {name: teacher.vectors(batch.query_ids, doc_ids) for name, teacher in self.teachers.items()}
+        return {
+            "batch": replace(
+                batch,
+                in_batch_teachers={name: q @ d.T for name, (q, d) in vectors.items()},
+                teacher_queries={name: vectors[name][0] for name in self.with_vectors},
+                teacher_documents={name: vectors[name][1] for name in self.with_vectors},
+            )
+        }
 
 
 def lists(

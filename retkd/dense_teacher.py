@@ -27,9 +27,21 @@ class DenseTeacher:
 
     def scores(self, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Float[Tensor, "query doc"]:
         """Inner products of every query with every document."""
+        queries, documents = self.vectors(query_ids, doc_ids)
+        return queries @ documents.T
+
+    def vectors(
+        self, query_ids: Sequence[str], doc_ids: Sequence[str]
+    ) -> tuple[Float[Tensor, "query dim"], Float[Tensor, "doc dim"]]:
+        """Those of the queries and of the documents."""
         queries = self.queries[[self.query_row[query_id] for query_id in query_ids]]
         documents = self.documents[[self.document_row[doc_id] for doc_id in doc_ids]]
-        return torch.from_numpy(queries @ documents.T)
+        return torch.from_numpy(queries), torch.from_numpy(documents)
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return int(self.documents.shape[1])
 
 
 def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path) -> DenseTeacher:

@@ -2,27 +2,29 @@
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
 from retkd.encoder import Encoder
-from retkd.objectives.base import Objective
+from retkd.objectives.base import Objective, Training
 from retkd.students.scoring import in_batch_scores, own_scores
 
 
 class DistilledEncoder(nn.Module):
     """Encodes every text of a batch once and adds up the objective's terms."""
 
-    def __init__(self, encoder: Encoder, objective: Sequence[Objective]) -> None:
+    def __init__(self, encoder: Encoder, objective: Sequence[Objective], training: Training | None = None) -> None:
         super().__init__()
         self.encoder = encoder.model
-        self.objective = list(objective)
+        self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """``loss`` and, detached, each unweighted term under its label."""
-        return weighted(self.objective, self.score(batch))
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
+        terms: dict[str, Tensor] = self.objective(replace(self.score(batch), progress=progress))
+        return terms
 
     def score(self, batch: Batch) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
@@ -34,7 +36,7 @@ class DistilledEncoder(nn.Module):
         documents = torch.cat([self.vectors(chunk) for chunk in features[1:]]).float()
         with torch.autocast(queries.device.type, enabled=False):
             in_batch = in_batch_scores(queries, documents)
-        return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch)
+        return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, queries, documents)
 
     def vectors(self, features: Features) -> Tensor:
         """``[text, dim]`` with gradient."""
@@ -50,12 +52,21 @@ class DistilledEncoder(nn.Module):
         return model.get_input_embeddings()  # type: ignore[no-any-return]
 
 
-def weighted(objective: Sequence[Objective], scored: ScoredBatch) -> dict[str, Tensor]:
-    """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label."""
-    values = [term.loss(scored) for term in objective]
-    loss = torch.stack([term.weight * value for term, value in zip(objective, values, strict=True)]).sum()
-    names = labels([term.kind for term in objective])  # type: ignore[attr-defined]
-    return {"loss": loss, **{name: value.detach() for name, value in zip(names, values, strict=True)}}
+class WeightedObjective(nn.Module):
+    """The terms of an objective bound to one training. Those with parameters or state of their own are its submodules."""
+
+    def __init__(self, objective: Sequence[Objective], training: Training) -> None:
+        super().__init__()
+        self.weights = [term.weight for term in objective]
+        self.labels = labels([term.kind for term in objective])  # type: ignore[attr-defined]
+        self.terms = [term.bind(training) for term in objective]
+        self.trained = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
+
+    def forward(self, scored: ScoredBatch) -> dict[str, Tensor]:
+        """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label."""
+        values = [term(scored) for term in self.terms]
+        loss = torch.stack([weight * value for weight, value in zip(self.weights, values, strict=True)]).sum()
+        return {"loss": loss, **{name: value.detach() for name, value in zip(self.labels, values, strict=True)}}
 
 
 def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:

@@ -1,7 +1,7 @@
 """What `teach` trains: a model of pairs, of lists or of token states, under a weighted objective."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,10 +16,10 @@ from retkd.beca_scorer import BecaScorer
 from retkd.collator import Collator, lists
 from retkd.cross_encoder import Pair, PairScorer
 from retkd.dense_teacher import DenseTeacher
-from retkd.distillation import weighted
+from retkd.distillation import WeightedObjective
 from retkd.errors import ModelError
 from retkd.layers import layer_list
-from retkd.objectives.base import Objective
+from retkd.objectives.base import Objective, Training
 from retkd.segment_head import SegmentCrossEncoder
 from retkd.uni_encoder import UniEncoder
 from retkd.uni_scorer import UniScorer
@@ -71,16 +71,17 @@ class PairCollator:
 class TaughtModel(nn.Module):
     """A batch in, the weighted objective of the model's scores and its terms out."""
 
-    def __init__(self, scorer: Scorer, objective: Sequence[Objective]) -> None:
+    def __init__(self, scorer: Scorer, objective: Sequence[Objective], training: Training | None = None) -> None:
         super().__init__()
         self.model = scorer.model
         self.scorer = scorer
-        self.objective = list(objective)
+        self.objective = WeightedObjective(objective, training or Training())
         self.in_batch = any(term.reads_in_batch for term in objective)
 
-    def forward(self, batch: PairBatch | Batch) -> dict[str, Tensor]:
-        """``loss`` and, detached, each unweighted term under its label."""
-        return weighted(self.objective, self.scored(batch))
+    def forward(self, batch: PairBatch | Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
+        terms: dict[str, Tensor] = self.objective(replace(self.scored(batch), progress=progress))
+        return terms
 
     def scored(self, batch: PairBatch | Batch) -> ScoredBatch:
         """Float32 scores. Where no term reads ``in_batch`` it has no document: those pairs were not scored."""

@@ -60,7 +60,8 @@ class DistillationTrainer(Trainer):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any
     ) -> Any:
         """The model's loss. Raises :class:`RetkdError` when it is not finite, before it spoils the weights."""
-        terms = model(inputs["batch"].to(self.args.device))
+        progress = self.state.global_step / max(self.args.max_steps, 1)
+        terms = model(inputs["batch"].to(self.args.device), progress)
         loss = terms["loss"]
         if not torch.isfinite(loss):
             raise RetkdError(

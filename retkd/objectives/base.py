@@ -1,5 +1,7 @@
 """What every term of an objective has."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -17,6 +19,17 @@ ORDERS: tuple[Scale, ...] = (*SCORES, "probability", "rank")
 """Scales whose order means something: all of them."""
 
 
+@dataclass(frozen=True)
+class Training:
+    """What a term may know of the training that it is part of. Widths are those of vectors; ``teacher_dims`` by the name
+    under which the terms know an encoder, their ``model``."""
+
+    student_dim: int | None = None
+    teacher_dims: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 0
+    seed: int = 0
+
+
 class Objective(Part):
     """One weighted term. ``SCALES`` are the teacher scales it can read; empty for terms without a teacher."""
 
@@ -28,6 +41,18 @@ class Objective(Part):
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """The unweighted value of this term, a scalar."""
         raise NotImplementedError
+
+    def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
+        """What gives this term's value throughout one training: :meth:`loss`, or a torch module with parameters or state.
+
+        A module is trained and checkpointed with the student and never becomes part of it.
+        """
+        return self.loss
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether this term reads the vectors of the encoder that it names as ``model``."""
+        return False
 
     @property
     def needs_lists(self) -> bool:

@@ -88,6 +88,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.batching import settle
     from retkd.dense_teacher import dense_teachers
     from retkd.examples import CandidateLists, require_objective, teachers_of
+    from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
     from retkd.teaching import TaughtModel, collator, new_scorer, optimizer
@@ -111,7 +112,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     examples = CandidateLists(chosen.rows, inputs.collection, "train", teachers_of(config.objective))
     require_objective(config.objective, chosen.rows, config.steps)
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
-    model = TaughtModel(scorer, config.objective)
+    training = Training(None, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
+    model = TaughtModel(scorer, config.objective, training)
     trace = train(
         model,
         examples,

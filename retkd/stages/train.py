@@ -45,6 +45,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.dense_teacher import dense_teachers
     from retkd.distillation import DistilledEncoder
     from retkd.examples import CandidateLists, require_objective, teachers_of
+    from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.trainer import train, write_trace
 
@@ -57,10 +58,11 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     require_objective(config.objective, rows, config.steps)
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
+    training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     trace = train(
-        DistilledEncoder(encoder, config.objective),
+        DistilledEncoder(encoder, config.objective, training),
         examples,
-        Collator(encoder, whole),
+        Collator(encoder, whole, frozenset(term.model for term in config.objective if term.reads_vectors)),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
