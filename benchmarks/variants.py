@@ -8,6 +8,53 @@ def objective(*terms: str) -> list[str]:
     return [f"stages.train.objective=[{', '.join(terms)}]"]
 
 
+def selection(sampler: str, *filters: str) -> list[str]:
+    """The settings that select by these filters and this sampler."""
+    return [f"stages.select.sampler={sampler}", f"stages.select.filters=[{', '.join(filters)}]"]
+
+
+def taught(name: str) -> list[str]:
+    """The settings that learn from this teacher. All teachers are taught and score in every variant, so that they share lists."""
+    term = f"{{kind: kl, teacher: {name}, standardise: true, teacher_temperature: 1.0, student_temperature: 0.05}}"
+    reranked = f"{{kind: rerank, candidates: score, teacher: {name}}}"
+    return [*TEACHING, f"stages.evaluate.systems.teacher={reranked}", *objective(term)]
+
+
+def _teach(head: str) -> str:
+    """One budget for every head: 40 steps of 8 queries with 7 negatives, from the tuned encoder."""
+    return (
+        f"stages.teach_{head}={{kind: teach, candidates: mine, base: encoder, head: {head}, head_learning_rate: 1.0e-3, "
+        "sampler: {kind: random, num_negatives: 7, pool: 30}, steps: 40, batch_queries: 8, learning_rate: 1.0e-4, "
+        "warmup_steps: 4, max_length: 96, query_max_length: 32, seed: 13}"
+    )
+
+
+LENGTHS = "max_length: 96, query_max_length: 32"
+TEACHING = [
+    *(_teach(head) for head in ("segments", "uni", "beca")),
+    "stages.score.depth={train: 16, dev: 20}",
+    "stages.score.teachers.cross=" + f"{{kind: cross_encoder, model: teach_segments, {LENGTHS}}}",
+    f"stages.score.teachers.uni={{kind: uni_encoder, model: teach_uni, {LENGTHS}}}",
+    f"stages.score.teachers.beca={{kind: beca, model: teach_beca, {LENGTHS}}}",
+    "stages.score.teachers.ensemble={kind: ensemble, members: [encoder, cross, uni, beca], calibration: {kind: standardise}}",
+]
+TEACHERS = {name: taught(name) for name in ("encoder", "cross", "uni", "beca", "ensemble")}
+
+BELOW = "{kind: margin, teacher: encoder, margin: 0.0}"
+RANDOM = "{kind: random, num_negatives: 4, pool: 16}"
+SELECTION = {
+    "random of 16, margin": selection(RANDOM, BELOW),
+    "random of 16": selection(RANDOM),
+    "top 4, margin": selection("{kind: top_k, num_negatives: 4}", BELOW),
+    "top 4": selection("{kind: top_k, num_negatives: 4}"),
+    "top 4 after 5": selection("{kind: top_k, num_negatives: 4, skip: 5}"),
+    "absolute 0.6": selection(RANDOM, "{kind: absolute, teacher: encoder, max_score: 0.6}"),
+    "simans": selection("{kind: simans, by: encoder, num_negatives: 4, a: 200.0}"),
+    "tas_b": selection("{kind: tas_b, by: encoder, num_negatives: 4}"),
+    "log_random": selection("{kind: log_random, num_negatives: 4}", BELOW),
+    "2 of top, 2 easy": selection("{kind: mixed, num_negatives: 4, num_top: 2, num_easy: 2}", BELOW),
+}
+
 OBJECTIVES = {
     "kl": objective(KL),
     "in_batch_kl": objective("{kind: in_batch_kl, model: encoder}"),
@@ -22,4 +69,4 @@ OBJECTIVES = {
     "approx_ndcg": objective("{kind: approx_ndcg, teacher: encoder}"),
 }
 
-STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES}
+STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES, "selection": SELECTION, "teachers": TEACHERS}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,9 +62,11 @@ def run(
     if dry_run:
         screen.plan(runner.plan(loaded, space, names))
         return
-    screen.greeting(loaded, space, names)
-    told = runner.run(loaded, space, names, on_step=screen.step)
-    screen.result(told, space.recipe_folder(loaded.name))
+    whole = only is None and until is None and from_ is None
+    screen.greeting(loaded, space, names, as_written=whole and not any(s.startswith("collection.") for s in set_))
+    began = time.monotonic()
+    told = runner.run(loaded, space, names, on_step=screen.counted(names))
+    screen.result(told, space.recipe_folder(loaded.name), time.monotonic() - began)
     if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
         raise typer.Exit(3)
 

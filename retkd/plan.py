@@ -89,6 +89,13 @@ class Resolver:
                     next_step="to evaluate there without training, put it under `transfer:` of a recipe that trains elsewhere",
                 )
 
+    def passed_over(self, names: Sequence[str]) -> list[str]:
+        """Splits of the recipe's own collection that none of these stages reads: neither train, dev or test, nor named."""
+        own = [name for name in names if self.recipe.stages[name].collection is None]
+        written = [getattr(self.recipe.stages[name], "splits", []) for name in own]
+        named = {"train", "dev", "test", *(split for splits in written if isinstance(splits, list) for split in splits)}
+        return [split for split in self._collection(own[0]).splits if split not in named] if own else []
+
     def require_files(self, names: Sequence[str]) -> None:
         """Raise :class:`RecipeError` with every file that one of these stages reads and that is not there."""
         problems = [

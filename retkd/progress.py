@@ -49,14 +49,32 @@ def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
         yield lambda units: progress.advance(task, units)
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words, to two units.
+
+    >>> duration(4.24), duration(61), duration(7290)
+    ('4.2 s', '1 min 1 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def _lines(label: str, total: int, done: int) -> Callable[[int], None]:
-    state = {"done": done, "said": time.monotonic()}
+    began = time.monotonic()
+    state = {"done": done, "said": began}
 
     def step(units: int) -> None:
         state["done"] += units
         now = time.monotonic()
         if now - state["said"] >= SECONDS_BETWEEN_LINES:
             state["said"] = now
-            say(f"{label}: {state['done']:,.0f} of {total:,}")
+            left = (now - began) / (state["done"] - done) * (total - state["done"])
+            say(
+                f"{label}: {state['done']:,.0f} of {total:,}, {duration(now - began)} so far, about {duration(left)} left"
+            )
 
     return step

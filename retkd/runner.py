@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from retkd.delivery import deliver
 from retkd.errors import WorkspaceError
 from retkd.history import keep
 from retkd.plan import Resolver, Step, chosen
-from retkd.progress import say
+from retkd.progress import duration, say
 from retkd.references import run_order
 from retkd.resources import measured, release_memory
 from retkd.stage import Inputs, Metrics
@@ -38,6 +39,8 @@ def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = No
         step = resolver.step(name)
         if step.action == "skip":
             resolver.stand(step)
+        if step.action == "resume" and step.artifact is not None and ws.busy(step.artifact):
+            step = replace(step, why="another process is at work here")
         if names is None or name in names:
             steps.append(step)
     workspace.digests.save()
@@ -58,6 +61,10 @@ def run(
     wanted = names if names is not None else chosen(recipe)
     resolver.require_splits(wanted)
     resolver.require_files(wanted)
+    for split in resolver.passed_over(wanted):
+        say(
+            f"the split {split!r} of the collection is not read: name it in `splits`, or rename it to train, dev or test"
+        )
     for name in run_order(recipe.stages):
         step = resolver.step(name)
         if step.action != "skip":
@@ -115,7 +122,7 @@ def _run_step(resolver: Resolver, step: Step) -> None:
             "versions": versions(),
         }
         ws.publish(artifact, told, stage.VOLATILE)
-    say(f"{step.name}: done in {cost.wall_seconds:.1f} s, peak {cost.peak_memory_mib:,.0f} MiB")
+    say(f"{step.name}: done in {duration(cost.wall_seconds)}, peak {cost.peak_memory_mib:,.0f} MiB")
 
 
 def _inputs(resolver: Resolver, step: Step) -> Inputs:

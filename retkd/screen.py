@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +35,30 @@ def plan(steps: Sequence["Step"]) -> None:
     console().print(rows)
 
 
-def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str]) -> None:
-    """What is about to run, where its results will lie, how long it takes."""
+def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str], as_written: bool) -> None:
+    """What is about to run, where its results will lie and, of the whole recipe as it is written, how long it takes."""
     _err(f"{recipe.name}: {len(names)} stages, results under {workspace.recipe_folder(recipe.name)}")
-    if recipe.takes:
-        _err(f"takes {recipe.takes}; stop it whenever you like, the same command goes on from there")
+    takes = f"takes {recipe.takes}; " if recipe.takes and as_written else ""
+    _err(f"{takes}stop it whenever you like, the same command goes on from there")
 
 
-def step(each: "Step") -> None:
-    """A stage begins, or is passed over."""
-    _err(f"{each.name}: {each.action}" + (f" ({each.why})" if each.action != "skip" else ""))
+def counted(names: Sequence[str]) -> Callable[["Step"], None]:
+    """What tells that a stage begins, or is passed over, and which of how many it is."""
+    seen: list[str] = []
+
+    def step(each: "Step") -> None:
+        seen.append(each.name)
+        why = f" ({each.why})" if each.action != "skip" else ""
+        _err(f"[{len(seen)}/{len(names)}] {each.name}: {each.action}{why}")
+
+    return step
 
 
-def result(told: dict[str, Any], folder: Path) -> None:
-    """The tables of the evaluation, the expectations, and where to go from here."""
+def result(told: dict[str, Any], folder: Path, seconds: float) -> None:
+    """How long it took, the tables of the evaluation, the expectations, and where to go from here."""
+    from retkd.progress import duration
+
+    _err(f"ended after {duration(seconds)}")
     out = console()
     if told["splits"]:
         from retkd.reporting.terminal import print_results

@@ -126,6 +126,15 @@ def discard(artifact: Path) -> None:
     shutil.rmtree(artifact)
 
 
+def busy(artifact: Path) -> bool:
+    """Whether a process holds the artifact."""
+    try:
+        with locked(artifact):
+            return False
+    except WorkspaceError:
+        return True
+
+
 @contextmanager
 def locked(artifact: Path) -> Iterator[None]:
     """Hold an artifact against other processes. The lock goes with the process, however it ends."""

@@ -65,7 +65,7 @@ def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: P
     assert code == 0
     assert "distilled student" in out
     assert "contrastive control" in out
-    assert "train: skip" in err
+    assert "] train: skip" in err
     assert ": run" not in err
 
 

@@ -9,7 +9,7 @@ import pytest
 from retkd import runner
 from retkd import workspace as ws
 from retkd.errors import RecipeError, WorkspaceError
-from retkd.plan import chosen
+from retkd.plan import Resolver, chosen
 from retkd.recipe import load
 from retkd.workspace import Workspace
 from tests.tiny import tiny_collection, tiny_encoder
@@ -115,6 +115,13 @@ def test_an_attempt_that_was_cut_short_is_resumed(finished: tuple[Path, Path], s
     assert told(finished[0], space)["score"] == ("resume", "an earlier run was cut short here")
 
 
+def test_an_attempt_that_another_process_works_on_is_told(finished: tuple[Path, Path], space: Path) -> None:
+    artifact = next(space.glob("artifacts/score-*"))
+    (artifact / "manifest.json").unlink()
+    with ws.locked(artifact):
+        assert told(finished[0], space)["score"] == ("resume", "another process is at work here")
+
+
 def test_an_artifact_that_was_removed(finished: tuple[Path, Path], space: Path) -> None:
     """Its manifest is gone with it, so that there is nothing to compare with."""
     shutil.rmtree(next(space.glob("artifacts/index-*")))
@@ -215,3 +222,13 @@ def test_a_stage_that_is_none(finished: tuple[Path, Path], given: dict[str, Any]
         chosen(load(finished[0]), **given)
     (name,) = given.values()
     assert str(error.value) == f"{what}\n  seen: {name}\n  next step: {step}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "passed_over"), [("stages.mine.splits=all", ["validation"]), ("stages.mine.splits=[validation]", [])]
+)
+def test_a_split_that_no_stage_reads_is_told(
+    finished: tuple[Path, Path], tmp_path: Path, setting: str, passed_over: list[str]
+) -> None:
+    recipe = load(finished[0], ["collection.qrels={train: train, validation: dev}", setting])
+    assert Resolver(recipe, Workspace(tmp_path)).passed_over(NAMES) == passed_over
