@@ -22,15 +22,18 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from benchmarks import machine
+from benchmarks.pool import made_pool
 from benchmarks.table import console
 from benchmarks.variants import STUDIES
 from retkd import runner
 from retkd.evaluation.significance import bootstrap_means, interval, paired_p_value
+from retkd.plan import chosen
 from retkd.recipe import load
 from retkd.shards import atomic
 from retkd.workspace import Workspace
 
 RECIPE = Path(__file__).with_name("students.yaml")
+EVALUATION = "evaluate-pool"
 RESAMPLES = 10_000
 
 
@@ -38,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Train every variant with every seed, print the tables, write the JSON."""
     asked = _parser().parse_args(arguments)
     space = Workspace(asked.workspace)
+    pool = made_pool(Path(os.environ["RETKD_DATA"]) / "msmarco-mini", asked.workspace / "pool")
+    os.environ["RETKD_POOL"] = str(pool)
     results: dict[str, Any] = {"machine": machine.describe(), "versions": machine.versions(), "seeds": asked.seeds}
     results["measure"], results["studies"] = asked.measure, {}
     for study in asked.only or list(STUDIES):
@@ -59,8 +64,8 @@ def values(space: Workspace, name: str, settings: list[str], seeds: list[int], m
     for seed in seeds:
         recipe = load(RECIPE, [*settings, f"name={name}-{seed}"], seed)
         print(f"== {name}, seed {seed}", file=sys.stderr, flush=True)
-        runner.run(recipe, space)
-        artifact = space.root / "artifacts" / space.stages(recipe.name)["evaluate"]
+        runner.run(recipe, space, chosen(recipe, until=EVALUATION))
+        artifact = space.root / "artifacts" / space.stages(recipe.name)[EVALUATION]
         found.append(_per_query(artifact / "per_query.parquet", measure))
     return {system: np.mean([each[system] for each in found], axis=0) for system in found[0]}
 
