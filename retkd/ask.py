@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from retkd.errors import WorkspaceError, did_you_mean
+from retkd.errors import DataError, WorkspaceError, did_you_mean
 from retkd.models import resolve
 from retkd.workspace import Workspace, manifest
 
@@ -21,10 +21,15 @@ class Answer:
 
 
 def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
-    """The ``k`` best documents of a recipe's collection by its student. Raises :class:`WorkspaceError` without a run."""
+    """The ``k`` best documents of a recipe's collection by its student.
+
+    Raises :class:`DataError` for a query without words, :class:`WorkspaceError` without a run.
+    """
     from retkd.encoder import Encoder
     from retkd.indexing.search import SearchIndex
 
+    if not query.strip():
+        raise DataError("the query has no words", seen=repr(query), next_step='retkd search "what you look for"')
     space = Workspace(root)
     folder = _latest(space, recipe)
     served = json.loads((folder / "served.json").read_text(encoding="utf-8"))

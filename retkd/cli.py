@@ -181,6 +181,12 @@ def _copy_recipe(recipe: str, target: Path) -> None:
         raise RetkdError("the target's folder does not exist; nothing was written", where=target.parent)
     text = source.read_text(encoding="utf-8")
     named = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
+    named = re.sub(
+        r"^# Command: .*$",
+        f"# Command: retkd run {target}   (a copy of {source.name}, whose numbers follow)",
+        named,
+        flags=re.MULTILINE,
+    )
     target.write_text(named, encoding="utf-8")
     typer.echo(f"{source.name} -> {target}, named {target.stem}: its results will lie under runs/{target.stem}")
 

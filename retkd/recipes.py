@@ -1,5 +1,6 @@
 """The recipes and index recipes that come with retkd, and every kind that a recipe can name."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,18 @@ def keys(kind: str) -> list[tuple[str, str]]:
     rows = []
     for family, part in found:
         part = getattr(part, "Config", part)
-        rows.append((f"{family}: {kind}", " ".join((part.__doc__ or "").split())))
+        rows.append((f"{family}: {kind}", plain(part.__doc__ or "")))
         rows += [(f"  {name}", words) for name, words in told(part)]
     return rows
+
+
+def plain(docstring: str) -> str:
+    """A docstring in one line, without its markup.
+
+    >>> plain(":func:`retkd.losses.listwise.kl` with ``T``.")
+    'retkd.losses.listwise.kl with T.'
+    """
+    return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(docstring.split())).replace("`", "")
 
 
 def _families() -> dict[str, Any]:

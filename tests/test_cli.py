@@ -142,6 +142,12 @@ def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
     assert all(answer["text"] for answer in found)
 
 
+def test_search_for_nothing_is_refused(retkd: Retkd, workspace: Path) -> None:
+    code, out, err = retkd("search", " ", "--workspace", workspace)
+    assert (code, out) == (1, "")
+    assert "the query has no words" in err
+
+
 def test_search_without_a_run_says_what_to_do(retkd: Retkd, tmp_path: Path) -> None:
     code, _, err = retkd("search", "words", "--workspace", tmp_path)
     assert code == 1
@@ -192,6 +198,7 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
     assert "\nname: my\n" in target.read_text()
+    assert f"# Command: retkd run {target}   (a copy of quickstart.yaml" in target.read_text()
     code, _, err = retkd("cp", "quickstart", target)
     assert code == 1
     assert "nothing was written" in err
