@@ -47,12 +47,9 @@ SELECTION = {
     "random of 16": selection(RANDOM),
     "top 4, margin": selection("{kind: top_k, num_negatives: 4}", BELOW),
     "top 4": selection("{kind: top_k, num_negatives: 4}"),
-    "top 4 after 5": selection("{kind: top_k, num_negatives: 4, skip: 5}"),
     "absolute 0.6": selection(RANDOM, "{kind: absolute, teacher: encoder, max_score: 0.6}"),
     "simans": selection("{kind: simans, by: encoder, num_negatives: 4, a: 200.0}"),
     "tas_b": selection("{kind: tas_b, by: encoder, num_negatives: 4}"),
-    "log_random": selection("{kind: log_random, num_negatives: 4}", BELOW),
-    "2 of top, 2 easy": selection("{kind: mixed, num_negatives: 4, num_top: 2, num_easy: 2}", BELOW),
 }
 
 OBJECTIVES = {

@@ -13,8 +13,7 @@ from retkd.batching import default_tokens_per_batch, pad_values, padded, token_b
 from retkd.beca import Beca
 from retkd.cross_encoder import Pair, require_finite
 from retkd.encoder import Side
-from retkd.errors import ModelError
-from retkd.pair_models import Precision, dtype_of, load_tokenizer
+from retkd.pair_models import Precision, dtype_of, load_tokenizer, require_head
 from retkd.students.scoring import own_scores
 from retkd.token_pairs import numbered, scored_by_document
 
@@ -34,13 +33,7 @@ class BecaScorer:
         cls, path: Path, device: str, max_length: int, query_max_length: int, precision: Precision = "fp32"
     ) -> "BecaScorer":
         """Load a folder. Raises :class:`ModelError` when it holds no BECA."""
-        if not (path / Beca.HEAD_FILE).is_file():
-            raise ModelError(
-                "this folder holds no BECA",
-                where=path,
-                allowed=f"a folder with {Beca.HEAD_FILE}",
-                next_step="train one with a stage of kind teach and `head: beca`",
-            )
+        require_head(path, Beca.HEAD_FILE, "BECA", "train one with a stage of kind teach and `head: beca`")
         model = Beca.load(path, dtype_of(precision)).to(device).eval()
         return cls(model, load_tokenizer(path, model), max_length, query_max_length)
 

@@ -118,3 +118,11 @@ def _flash(path: Path, device: str, precision: Precision) -> str:
             next_step="set attention: auto, or give it a CUDA device, precision: bf16 and pip install flash-attn",
         )
     return "flash_attention_2"
+
+
+def require_head(folder: Path, file: str, name: str, next_step: str) -> None:
+    """Raise :class:`ModelError` when a folder lacks the file that only a model of this name has."""
+    if not (folder / file).is_file():
+        raise ModelError(
+            f"this folder holds no {name}", where=folder, allowed=f"a folder with {file}", next_step=next_step
+        )

@@ -10,8 +10,7 @@ import numpy as np
 from retkd.batching import default_tokens_per_batch, padded, pass_limits, places, token_batches
 from retkd.collator import chunks
 from retkd.cross_encoder import CandidateList, Pair, PairScorer, require_finite
-from retkd.errors import ModelError
-from retkd.pair_models import Precision, dtype_of, load_tokenizer
+from retkd.pair_models import Precision, dtype_of, load_tokenizer, require_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,13 +46,8 @@ class UniScorer(PairScorer):
         """Load a folder. Raises :class:`ModelError` when it holds no uni-encoder."""
         from retkd.uni_encoder import UniEncoder
 
-        if not (path / UniEncoder.HEAD_FILE).is_file():
-            raise ModelError(
-                "this folder holds no uni-encoder",
-                where=path,
-                allowed=f"a folder with {UniEncoder.HEAD_FILE}",
-                next_step="train one with a stage of kind teach and `head: uni`, or use the teacher kind cross_encoder",
-            )
+        next_step = "train one with a stage of kind teach and `head: uni`, or use the teacher kind cross_encoder"
+        require_head(path, UniEncoder.HEAD_FILE, "uni-encoder", next_step)
         model = UniEncoder.load(path, dtype_of(precision)).to(device).eval()
         return cls(model, load_tokenizer(path, model), max_length, query_max_length)
 
