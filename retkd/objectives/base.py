@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from retkd.objectives.learned import Learned
 from retkd.parts import Part, Scale
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ class Objective(Part):
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
         """What gives this term's value throughout one training: :meth:`loss`, or a torch module with parameters or state.
 
-        A module is trained and checkpointed with the student and never becomes part of it.
+        A module is trained and checkpointed with the student and never becomes part of it. Where it has a method ``told``,
+        the numbers that this gives stand in the trace under the term's label. A term with a learned temperature is one.
         """
-        return self.loss
+        learned = [name for name, value in self if isinstance(value, Learned)]
+        if not learned:
+            return self.loss
+        from retkd.objectives.rescaled import Rescaled
+
+        (name,) = learned
+        return Rescaled(self, name)
 
     @property
     def reads_vectors(self) -> bool:

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
 from retkd.objectives.base import Objective
+from retkd.objectives.learned import Temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +15,7 @@ class InfoNCE(Objective):
     """:func:`retkd.losses.contrastive.infonce`; negatives are the query's own and, with ``in_batch``, everyone's."""
 
     kind: Literal["infonce"] = "infonce"
-    temperature: float = Field(default=0.05, gt=0.0)
+    temperature: Temperature = 0.05
     in_batch: bool = True
 
     @property

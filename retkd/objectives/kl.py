@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from retkd.objectives.base import ScoreObjective
+from retkd.objectives.learned import Temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ class KL(ScoreObjective):
     )
 
     kind: Literal["kl"] = "kl"
-    student_temperature: float = Field(default=0.05, gt=0.0)
+    student_temperature: Temperature = 0.05
     teacher_temperature: float = Field(default=1.0, gt=0.0)
     direction: Literal["forward", "reverse", "jensen_shannon"] = Field(
         default="forward", description="reverse: KL(student || teacher)"

@@ -135,11 +135,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)
     looks = dev_values(trace, config.primary)
+    told = {name: float(value) for name, value in model.objective.told().items()}
     return Metrics(
         mined.num_rows,
         chosen.rows.num_rows,
         chosen.dropped,
-        values={"queries": len(examples), **losses(trace), **looks},
+        values={"queries": len(examples), **losses(trace), **looks, **told},
     )
 
 
