@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,9 @@ class Objective(Part):
 
     SCALES: ClassVar[tuple[Scale, ...]] = ()
     RULE: ClassVar[str] = ""
+    BESIDE: ClassVar[Literal["teacher", "any"] | None] = None
+    """What must stand beside this term: one that reads a teacher query by query, any that needs no company, or nothing."""
+    WHY_BESIDE: ClassVar[str] = ""
 
     weight: float = Field(default=1.0, gt=0.0)
 
@@ -76,6 +79,11 @@ class Objective(Part):
     def needs_positives(self) -> bool:
         """Whether this term learns from judged positives, so that rows without any cannot train it."""
         return False
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The teacher scales that this term can read as it is set up."""
+        return self.SCALES
 
     @property
     def teacher_name(self) -> str | None:

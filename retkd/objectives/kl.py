@@ -27,9 +27,12 @@ class KL(ScoreObjective):
     direction: Literal["forward", "reverse", "jensen_shannon"] = Field(
         default="forward", description="reverse: KL(student || teacher)"
     )
+    reduction: Literal["queries", "candidates"] = Field(
+        default="queries", description="candidates: divided by the length of the lists too, as in RocketQAv2"
+    )
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
-        """Mean over queries, in nats."""
+        """Mean over queries or candidates, in nats."""
         from retkd.losses.listwise import kl
 
         return kl(
@@ -39,4 +42,5 @@ class KL(ScoreObjective):
             student_temperature=self.student_temperature,
             teacher_temperature=self.teacher_temperature,
             direction=self.direction,
+            reduction=self.reduction,
         )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from retkd.objectives import AnyObjective
+from retkd.objectives import Objectives
 from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
 from retkd.parts import AnyModel, Candidates
@@ -32,7 +32,7 @@ class Config(Optimisation, StageConfig):
     unlabelled: Literal["drop", "keep"] = Field(
         default="drop", description="train queries without a judged positive: another teacher's scores need none"
     )
-    objective: list[AnyObjective] = Field(
+    objective: Objectives = Field(
         default=[InfoNCE(temperature=1.0, in_batch=False)],
         min_length=1,
         description="weighted terms, as in train; default: each positive against its own list's negatives",

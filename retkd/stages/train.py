@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from retkd.objectives import AnyObjective
+from retkd.objectives import Objectives
 from retkd.optimisation import Optimisation
 from retkd.parts import Candidates
 from retkd.query_order import AnyBatches, Shuffled
@@ -29,7 +29,7 @@ class Config(Optimisation, StageConfig):
     kind: Literal["train"] = "train"
     candidates: Candidates
     student: AnyStudent
-    objective: list[AnyObjective] = Field(min_length=1)
+    objective: Objectives = Field(min_length=1)
     batch_queries: int = Field(default=16, ge=1)
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
