@@ -64,6 +64,15 @@ OBJECTIVES = {
     "adr_mse": objective("{kind: adr_mse, teacher: encoder}"),
     "lambda_mrr": objective("{kind: lambda_loss, teacher: encoder}"),
     "approx_ndcg": objective("{kind: approx_ndcg, teacher: encoder}"),
+    "kl_learned": objective(KL.replace("}", ", student_temperature: {learned_from: 0.05}}")),
+    "taid": objective("{kind: taid, teacher: encoder, teacher_temperature: 0.05}"),
+    "ofa": objective("{kind: ofa, teacher: encoder, teacher_temperature: 0.05}"),
+    "kl+sinkd": objective(KL, "{kind: sinkd, teacher: encoder, weight: 0.1, teacher_temperature: 0.1}"),
+    "affinity": objective("{kind: affinity, model: encoder}"),
+    "agreement_kl": objective("{kind: agreement_kl, teacher: encoder, teacher_temperature: 0.05}"),
+    "quality_mix": objective("{kind: quality_mix, teacher: encoder, teacher_temperature: 0.05}"),
+    "bce": objective("{kind: bce, teacher: encoder, mapping: clip, student_scale: 5}"),
+    "score_mse": objective("{kind: score_mse, teacher: encoder, mapping: clip}"),
 }
 
 STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES, "selection": SELECTION, "teachers": TEACHERS}

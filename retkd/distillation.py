@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,13 @@ class DistilledEncoder(nn.Module):
         return model.get_input_embeddings()  # type: ignore[no-any-return]
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A bound term with numbers of its own to tell, such as a learned temperature."""
+
+    def told(self) -> dict[str, Tensor]: ...
+
+
 class WeightedObjective(nn.Module):
     """The terms of an objective bound to one training. Those with parameters or state of their own are its submodules."""
 
@@ -63,10 +71,20 @@ class WeightedObjective(nn.Module):
         self.trained = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
 
     def forward(self, scored: ScoredBatch) -> dict[str, Tensor]:
-        """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label."""
+        """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label and what it tells."""
+        told = self.told()
         values = [term(scored) for term in self.terms]
         loss = torch.stack([weight * value for weight, value in zip(self.weights, values, strict=True)]).sum()
-        return {"loss": loss, **{name: value.detach() for name, value in zip(self.labels, values, strict=True)}}
+        return {"loss": loss, **{name: value.detach() for name, value in zip(self.labels, values, strict=True)}, **told}
+
+    def told(self) -> dict[str, Tensor]:
+        """The numbers that the terms tell of themselves as they are now: ``infonce.temperature`` and the like."""
+        named = [
+            (label, term.told())
+            for label, term in zip(self.labels, self.terms, strict=True)
+            if isinstance(term, Telling)
+        ]
+        return {f"{label}.{name}": value for label, numbers in named for name, value in numbers.items()}
 
 
 def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:

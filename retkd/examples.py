@@ -73,7 +73,7 @@ def require_objective(objective: Sequence["Objective"], rows: pa.Table, steps: i
     for term in objective:
         reader = f"the objective {term.kind!r}"  # type: ignore[attr-defined]
         if term.teacher_name is not None:
-            table.require_scale(rows, term.teacher_name, term.SCALES, reader, term.RULE)
+            table.require_scale(rows, term.teacher_name, term.scales, reader, term.RULE)
         if term.needs_lists:
             require_lists(rows, reader)
         if term.needs_positives and steps and not labelled:

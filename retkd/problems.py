@@ -106,7 +106,7 @@ def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, ty
     holder: type[BaseModel] | None = model
     for step in loc:
         models = _models_in(annotation)
-        if len(models) > 1:
+        if len(models) > 1 or (models and get_origin(_bare(annotation)) in (Union, UnionType)):
             annotation = next((m for m in models if step in (_tag(m), m.__name__)), None)
         elif models:
             holder = models[0]

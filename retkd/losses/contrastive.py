@@ -11,14 +11,18 @@ def infonce(
     positive: Bool[Tensor, "query doc"],
     *,
     temperature: float,
+    weights: Float[Tensor, "query"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over (query, target) of the cross-entropy of that document against all non-positive documents, in nats.
 
     ``target`` marks the positives to be learned, ``positive`` every document known to be relevant: none of these is
-    ever a negative, also when another query brought it. Without targets the loss is 0. van den Oord et al. 2018, eq. 4.
+    ever a negative, also when another query brought it. Without targets the loss is 0. ``weights`` multiply the queries'
+    values before the mean. van den Oord et al. 2018, eq. 4.
     """
     logits = scores / temperature
     negatives = torch.logsumexp(logits.masked_fill(positive | target, -torch.inf), dim=1, keepdim=True)
     own = logits[target]
     losses = torch.logaddexp(own, negatives.expand_as(logits)[target]) - own
+    if weights is not None:
+        losses = losses * weights.detach().unsqueeze(1).expand_as(logits)[target]
     return losses.sum() / target.sum().clamp(min=1)

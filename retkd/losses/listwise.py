@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Direction = Literal["forward", "reverse", "jensen_shannon"]
+Reduction = Literal["queries", "candidates"]
 
 
 def masked_log_softmax(
@@ -25,6 +26,9 @@ def kl(
     student_temperature: float,
     teacher_temperature: float,
     direction: Direction = "forward",
+    reduction: Reduction = "queries",
+    weights: Float[Tensor, "query"] | None = None,
+    detach: bool = True,
 ) -> Float[Tensor, ""]:
     """Mean over queries of KL(softmax(teacher / T_t) || softmax(student / T_s)), in nats, over valid candidates.
 
@@ -33,17 +37,33 @@ def kl(
 
     Two temperatures because the scales differ: a cross-encoder's logits span tens, cosines span two. There is no T^2:
     it restores the gradient's size only where both temperatures are one; use the objective's weight. The target is
-    detached. A list of one candidate has no gradient. Hinton et al. 2015, eq. 1-4, on lists.
+    detached, unless told not to: a teacher that is trained beside the student may be drawn to it (LEAD). A list of one
+    candidate has no gradient. Hinton et al. 2015, eq. 1-4, on lists. The cross-entropy of ListNet (Cao et al. 2007) is the
+    forward KL plus the teacher's entropy: the gradient is the same.
+
+    ``reduction``: candidates divides the sum by the number of valid candidates, as RocketQAv2 does (Ren et al. 2021).
+    ``weights`` multiply the queries' values before the mean.
     """
-    target = masked_log_softmax(teacher.detach() / teacher_temperature, mask)
-    log_student = masked_log_softmax(student / student_temperature, mask)
-    if direction == "forward":
-        return _relative_entropy(target, log_student, mask).mean()
-    if direction == "reverse":
-        return _relative_entropy(log_student, target, mask).mean()
-    middle = torch.logaddexp(target, log_student.masked_fill(~mask, 0.0)) - math.log(2)
-    both = _relative_entropy(target, middle, mask) + _relative_entropy(log_student, middle, mask)
-    return both.mean() / 2
+    target = masked_log_softmax((teacher.detach() if detach else teacher) / teacher_temperature, mask)
+    values = divergences(target, masked_log_softmax(student / student_temperature, mask), mask, direction)
+    if weights is not None:
+        values = values * weights.detach()
+    return values.mean() if reduction == "queries" else values.sum() / mask.sum().clamp(min=1)
+
+
+def divergences(
+    log_p: Float[Tensor, "query cand"],
+    log_q: Float[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    way: Direction,
+) -> Float[Tensor, "query"]:
+    """Each query's divergence of two log-distributions over its valid candidates, in nats."""
+    if way == "forward":
+        return _relative_entropy(log_p, log_q, mask)
+    if way == "reverse":
+        return _relative_entropy(log_q, log_p, mask)
+    middle = torch.logaddexp(log_p, log_q.masked_fill(~mask, 0.0)) - math.log(2)
+    return (_relative_entropy(log_p, middle, mask) + _relative_entropy(log_q, middle, mask)) / 2
 
 
 def _relative_entropy(
@@ -81,15 +101,22 @@ def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query 
 
 
 def localised_contrastive(
-    scores: Float[Tensor, "query cand"], positive: Bool[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
+    scores: Float[Tensor, "query cand"],
+    positive: Bool[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    *,
+    weights: Float[Tensor, "query"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over positives of the cross-entropy of that positive against the list's negatives, in nats.
 
     With several positives in a list each is scored against the negatives alone, never against the other positives.
+    ``weights`` multiply the queries' values before the mean.
     Gao et al. 2021, "Rethink Training of BERT Rerankers", eq. 4.
     """
     positive = positive & mask
     negatives = torch.logsumexp(scores.masked_fill(positive | ~mask, -torch.inf), dim=1, keepdim=True)
     own = scores[positive]
     losses = torch.logaddexp(own, negatives.expand_as(scores)[positive]) - own
+    if weights is not None:
+        losses = losses * weights.detach().unsqueeze(1).expand_as(scores)[positive]
     return losses.sum() / positive.sum().clamp(min=1)

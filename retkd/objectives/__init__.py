@@ -1,9 +1,16 @@
 """Objectives: weighted terms of a recipe's loss, each a few parameters around one pure function of ``retkd.losses``."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
+
+from retkd.objectives.absolute import BCE, ScoreMSE
 from retkd.objectives.adr_mse import ADRMSE
+from retkd.objectives.affinity import Affinity
+from retkd.objectives.agreement_kl import AgreementKL
 from retkd.objectives.approx_ndcg import ApproxNDCG
+from retkd.objectives.base import Objective
 from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
@@ -13,9 +20,14 @@ from retkd.objectives.lambda_loss import LambdaLoss
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.ofa import OFA
 from retkd.objectives.pld import PLD
+from retkd.objectives.quality_mix import QualityMix
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.sinkd import SinKD
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.taid import TAID
+from retkd.objectives.xded import XDED
 from retkd.parts import one_of, registry
 
 OBJECTIVES = registry(
@@ -34,6 +46,31 @@ OBJECTIVES = registry(
     ApproxNDCG,
     ChatbotMix,
     SoftCE,
+    TAID,
+    OFA,
+    SinKD,
+    Affinity,
+    BCE,
+    ScoreMSE,
+    QualityMix,
+    AgreementKL,
+    XDED,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)
+
+
+def in_company(terms: Sequence[Objective]) -> Sequence[Objective]:
+    """The terms, or a ValueError where one is alone that says too little by itself."""
+    others = [term for term in terms if term.BESIDE is None]
+    teaching = [term for term in others if term.teacher_name or getattr(term, "model", None)]
+    for term in terms:
+        if term.BESIDE and not (others if term.BESIDE == "any" else teaching):
+            wanted = {"any": "another term, such as infonce", "teacher": "a term that reads the teacher, such as kl"}
+            kind = term.kind  # type: ignore[attr-defined]
+            raise ValueError(f"{kind} needs {wanted[term.BESIDE]}, beside it: {term.WHY_BESIDE}")
+    return terms
+
+
+Objectives: Any = Annotated[list[AnyObjective], AfterValidator(in_company)]
+"""The weighted terms of one training."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from retkd.objectives.learned import Learned
 from retkd.parts import Part, Scale
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Objective(Part):
 
     SCALES: ClassVar[tuple[Scale, ...]] = ()
     RULE: ClassVar[str] = ""
+    BESIDE: ClassVar[Literal["teacher", "any"] | None] = None
+    """What must stand beside this term: one that reads a teacher query by query, any that needs no company, or nothing."""
+    WHY_BESIDE: ClassVar[str] = ""
 
     weight: float = Field(default=1.0, gt=0.0)
 
@@ -45,9 +49,16 @@ class Objective(Part):
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
         """What gives this term's value throughout one training: :meth:`loss`, or a torch module with parameters or state.
 
-        A module is trained and checkpointed with the student and never becomes part of it.
+        A module is trained and checkpointed with the student and never becomes part of it. Where it has a method ``told``,
+        the numbers that this gives stand in the trace under the term's label. A term with a learned temperature is one.
         """
-        return self.loss
+        learned = [name for name, value in self if isinstance(value, Learned)]
+        if not learned:
+            return self.loss
+        from retkd.objectives.rescaled import Rescaled
+
+        (name,) = learned
+        return Rescaled(self, name)
 
     @property
     def reads_vectors(self) -> bool:
@@ -68,6 +79,11 @@ class Objective(Part):
     def needs_positives(self) -> bool:
         """Whether this term learns from judged positives, so that rows without any cannot train it."""
         return False
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The teacher scales that this term can read as it is set up."""
+        return self.SCALES
 
     @property
     def teacher_name(self) -> str | None:

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
 from retkd.objectives.base import Objective
+from retkd.objectives.learned import Temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +15,7 @@ class InfoNCE(Objective):
     """:func:`retkd.losses.contrastive.infonce`; negatives are the query's own and, with ``in_batch``, everyone's."""
 
     kind: Literal["infonce"] = "infonce"
-    temperature: float = Field(default=0.05, gt=0.0)
+    temperature: Temperature = 0.05
     in_batch: bool = True
 
     @property
@@ -31,14 +30,11 @@ class InfoNCE(Objective):
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over positives, in nats."""
-        import torch
-
         from retkd.losses.contrastive import infonce
         from retkd.losses.listwise import localised_contrastive
 
         batch = scored.batch
         if not self.in_batch:
             return localised_contrastive(scored.own / self.temperature, batch.positive, batch.mask)
-        target = torch.zeros_like(batch.positives)
-        target[torch.nonzero(batch.positive)[:, 0], batch.candidates[batch.positive]] = True
+        target = batch.own_positives
         return infonce(scored.in_batch, target, batch.positives | target, temperature=self.temperature)

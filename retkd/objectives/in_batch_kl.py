@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from retkd.objectives.base import Objective
+from retkd.objectives.learned import Temperature
 from retkd.parts import Encoder
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class InBatchKL(Objective):
 
     kind: Literal["in_batch_kl"] = "in_batch_kl"
     model: Encoder
-    student_temperature: float = Field(default=0.05, gt=0.0)
+    student_temperature: Temperature = 0.05
     teacher_temperature: float = Field(default=0.05, gt=0.0)
 
     @property

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from retkd.objectives.base import ScoreObjective
+from retkd.objectives.learned import Temperature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,14 +22,17 @@ class KL(ScoreObjective):
     )
 
     kind: Literal["kl"] = "kl"
-    student_temperature: float = Field(default=0.05, gt=0.0)
+    student_temperature: Temperature = 0.05
     teacher_temperature: float = Field(default=1.0, gt=0.0)
     direction: Literal["forward", "reverse", "jensen_shannon"] = Field(
         default="forward", description="reverse: KL(student || teacher)"
     )
+    reduction: Literal["queries", "candidates"] = Field(
+        default="queries", description="candidates: divided by the length of the lists too, as in RocketQAv2"
+    )
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
-        """Mean over queries, in nats."""
+        """Mean over queries or candidates, in nats."""
         from retkd.losses.listwise import kl
 
         return kl(
@@ -38,4 +42,5 @@ class KL(ScoreObjective):
             student_temperature=self.student_temperature,
             teacher_temperature=self.teacher_temperature,
             direction=self.direction,
+            reduction=self.reduction,
         )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from retkd.objectives import AnyObjective
+from retkd.objectives import Objectives
 from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
 from retkd.parts import AnyModel, Candidates
@@ -32,7 +32,7 @@ class Config(Optimisation, StageConfig):
     unlabelled: Literal["drop", "keep"] = Field(
         default="drop", description="train queries without a judged positive: another teacher's scores need none"
     )
-    objective: list[AnyObjective] = Field(
+    objective: Objectives = Field(
         default=[InfoNCE(temperature=1.0, in_batch=False)],
         min_length=1,
         description="weighted terms, as in train; default: each positive against its own list's negatives",
@@ -135,11 +135,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)
     looks = dev_values(trace, config.primary)
+    told = {name: float(value) for name, value in model.objective.told().items()}
     return Metrics(
         mined.num_rows,
         chosen.rows.num_rows,
         chosen.dropped,
-        values={"queries": len(examples), **losses(trace), **looks},
+        values={"queries": len(examples), **losses(trace), **looks, **told},
     )
 
 

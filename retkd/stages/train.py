@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from retkd.objectives import AnyObjective
+from retkd.objectives import Objectives
 from retkd.optimisation import Optimisation
 from retkd.parts import Candidates
 from retkd.query_order import AnyBatches, Shuffled
@@ -29,7 +29,7 @@ class Config(Optimisation, StageConfig):
     kind: Literal["train"] = "train"
     candidates: Candidates
     student: AnyStudent
-    objective: list[AnyObjective] = Field(min_length=1)
+    objective: Objectives = Field(min_length=1)
     batch_queries: int = Field(default=16, ge=1)
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
@@ -59,8 +59,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
     training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
+    model = DistilledEncoder(encoder, config.objective, training)
     trace = train(
-        DistilledEncoder(encoder, config.objective, training),
+        model,
         examples,
         Collator(encoder, whole, frozenset(term.model for term in config.objective if term.reads_vectors)),
         config,
@@ -81,7 +82,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     ):
         with atomic(out / name) as temporary:
             write(temporary)
-    return _metrics(config, examples, trace, encoder)
+    return _metrics(config, examples, trace, model)
 
 
 def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) -> Any:
@@ -121,11 +122,12 @@ def _describe(config: Config, encoder: Any, path: Path) -> None:
     path.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _metrics(config: Config, examples: Any, trace: list[dict[str, Any]], encoder: Any) -> Metrics:
+def _metrics(config: Config, examples: Any, trace: list[dict[str, Any]], model: Any) -> Metrics:
     values = {
         "queries": len(examples),
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": sum(p.numel() for p in model.encoder.parameters()),
         **losses(trace),
         **dev_values(trace, config.primary),
+        **{name: float(value) for name, value in model.objective.told().items()},
     }
     return Metrics(rows_in=len(examples.doc_ids), rows_out=len(examples.doc_ids), values=values)

@@ -100,6 +100,33 @@ def test_the_teacher_gets_no_gradient() -> None:
     assert teacher.grad is None
 
 
+def test_a_teacher_that_is_trained_too_may_be_drawn_to_the_student() -> None:
+    """By hand: d KL(p || q) / d t_i = p_i (log p_i - log q_i - KL)."""
+    teacher = example(TEACHER).requires_grad_(True)
+    value = kl(example(STUDENT), teacher, ALL, student_temperature=1.0, teacher_temperature=1.0, detach=False)
+    value.backward()
+    p, q = torch.softmax(example(TEACHER), 1), torch.softmax(example(STUDENT), 1)
+    expected = p * (p.log() - q.log() - 0.1546978979)
+    assert teacher.grad is not None
+    assert torch.allclose(teacher.grad, expected, atol=1e-9)
+
+
+def test_per_candidate_it_is_the_sum_over_the_number_of_valid_ones() -> None:
+    lists = ragged(seed=3)
+    told = kl(*lists[:2], lists.mask, student_temperature=1.0, teacher_temperature=1.0, reduction="candidates")
+    expected = at_one(*lists[:2], lists.mask).item() * len(lists.mask) / lists.mask.sum().item()
+    assert told.item() == pytest.approx(expected)
+
+
+def test_weights_multiply_the_queries() -> None:
+    lists = ragged(seed=3)
+    each = [at_one(s[None], t[None], m[None]).item() for s, t, _, m in zip(*lists, strict=True)]
+    weights = torch.tensor([0.0, 2.0, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    told = kl(*lists[:2], lists.mask, student_temperature=1.0, teacher_temperature=1.0, weights=weights)
+    assert told.item() == pytest.approx(sum(w * v for w, v in zip(weights.tolist(), each, strict=True)) / 4)
+    assert not told.requires_grad
+
+
 def test_a_list_of_one_has_no_gradient() -> None:
     mask = torch.tensor([[True, False, False]])
     assert (gradient(lambda s: at_one(s, example(TEACHER), mask), example(STUDENT)) == 0).all()

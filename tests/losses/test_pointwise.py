@@ -1,12 +1,13 @@
-"""Labels and a teacher's scores, pair by pair: METHODS 1.12."""
+"""Labels and a teacher's scores, pair by pair: METHODS 1.12 and 1.5."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
-from retkd.losses.pointwise import labels_and_scores
-from tests.losses.lists import GARBAGE, assert_ignored, ragged
+from retkd.losses.pointwise import Mapping, labels_and_scores, soft_labels, squared_errors, unit_interval
+from tests.losses.lists import GARBAGE, assert_ignored, gradient, ragged
 
 
 def log_sigmoid(x: float) -> float:
@@ -52,3 +53,44 @@ def test_the_teachers_scores_are_the_optimum_without_labels() -> None:
     student, teacher, positive, mask = ragged(4)
     assert labels_and_scores(teacher, teacher, positive, mask, alpha=0.0).item() == 0.0
     assert labels_and_scores(student, teacher, positive, mask, alpha=0.0).item() > 0.0
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        ("clip", [0.0, 0.0, 0.5, 1.0]),
+        ("shift", [0.25, 0.5, 0.75, 1.0]),
+        ("sigmoid", [1 / (1 + math.exp(0.5)), 0.5, 1 / (1 + math.exp(-0.5)), 1 / (1 + math.exp(-1.0))]),
+        ("as_is", [-0.5, 0.0, 0.5, 1.0]),
+    ],
+)
+def test_scores_as_numbers_between_zero_and_one(mapping: Mapping, expected: list[float]) -> None:
+    assert unit_interval(torch.tensor([[-0.5, 0.0, 0.5, 1.0]]), mapping)[0].tolist() == pytest.approx(expected)
+
+
+def test_the_gradient_of_soft_labels_is_the_sigmoid_less_the_target() -> None:
+    """METHODS 1.5: zero at f = logit(target)."""
+    lists = ragged(1)
+    target = torch.sigmoid(lists.teacher)
+    found = gradient(lambda s: soft_labels(s, target, lists.mask), lists.student)
+    expected = ((torch.sigmoid(lists.student) - target) / lists.mask.sum()).masked_fill(~lists.mask, 0.0)
+    assert torch.allclose(found, expected, atol=1e-12)
+    there = gradient(lambda s: soft_labels(s, target, lists.mask), lists.teacher)
+    assert torch.allclose(there, torch.zeros_like(there), atol=1e-12)
+
+
+def test_squared_errors_by_hand() -> None:
+    mask = torch.tensor([[True, True, False]])
+    found = squared_errors(torch.tensor([[0.5, -0.2, 9.0]]), torch.tensor([[0.9, 0.1, 0.0]]), mask)
+    assert found.item() == pytest.approx((0.16 + 0.09) / 2)
+
+
+@pytest.mark.parametrize("fill", GARBAGE)
+@pytest.mark.parametrize("loss", [soft_labels, squared_errors])
+def test_of_single_pairs_too_what_is_masked_changes_nothing(loss: Any, fill: float) -> None:
+    lists = ragged(2)
+    target = torch.sigmoid(lists.teacher).masked_fill(~lists.mask, fill)
+    assert_ignored(lambda s: loss(s, target, lists.mask), lists.student, lists.mask, fill)
+    target.requires_grad_(True)
+    loss(lists.student.clone().requires_grad_(True), target, lists.mask).backward()
+    assert target.grad is None

@@ -222,7 +222,8 @@ def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: A
 @pytest.mark.parametrize("kind", sorted(OBJECTIVES))
 @pytest.mark.parametrize("weight", [0.0, -1.0])
 def test_a_weight_is_positive(kind: str, weight: float) -> None:
-    fields = {name: "ce" for name in ("teacher", "model") if name in OBJECTIVES[kind].model_fields}
+    told = {"teacher": "ce", "model": "ce", "mapping": "clip"}
+    fields = {name: value for name, value in told.items() if name in OBJECTIVES[kind].model_fields}
     with pytest.raises(ValidationError, match="greater than 0"):
         OBJECTIVES[kind](weight=weight, **fields)
 

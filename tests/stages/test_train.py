@@ -303,3 +303,19 @@ def test_batches_of_one_topic_also_after_a_stop(
     assert files(tmp_path / "shuffled")["trace.jsonl"] != files(tmp_path / "out")["trace.jsonl"]
     with pytest.raises(DataError, match="the stage 'score' has no clusters of queries"):
         run(config, ready(), tmp_path / "without")
+
+
+def test_a_learned_temperature_is_told_and_not_published(ready: Any, tmp_path: Path) -> None:
+    """The folder is that of a student with a plain temperature, file by file and weight by weight."""
+    from safetensors.torch import load_file
+
+    learned: Any = {"learned_from": 0.05}
+    plain = changed(objective=[InfoNCE()], **without_dev())
+    run(plain, ready(), tmp_path / "plain")
+    metrics = run(changed(objective=[InfoNCE(temperature=learned)], **without_dev()), ready(), tmp_path / "learned")
+    assert files(tmp_path / "plain").keys() == files(tmp_path / "learned").keys()
+    one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("plain", "learned"))
+    assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in other.items()}
+    last = json.loads((tmp_path / "learned" / "trace.jsonl").read_text().splitlines()[-1])
+    assert metrics.values["infonce.temperature"] not in (0.05, last["infonce.temperature"])
+    assert metrics.values["infonce.temperature"] == pytest.approx(last["infonce.temperature"], rel=0.05)
