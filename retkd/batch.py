@@ -43,6 +43,13 @@ class Batch:
         """Which own candidates are judged relevant."""
         return (self.relevance > 0) & self.mask
 
+    @property
+    def own_positives(self) -> Bool[Tensor, "query doc"]:
+        """The same, among all documents of the batch."""
+        found = torch.zeros_like(self.positives)
+        found[torch.nonzero(self.positive)[:, 0], self.candidates[self.positive]] = True
+        return found
+
 
 def _moved(value: Any, device: str | torch.device) -> Any:
     if isinstance(value, Tensor):

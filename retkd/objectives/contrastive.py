@@ -31,14 +31,11 @@ class InfoNCE(Objective):
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over positives, in nats."""
-        import torch
-
         from retkd.losses.contrastive import infonce
         from retkd.losses.listwise import localised_contrastive
 
         batch = scored.batch
         if not self.in_batch:
             return localised_contrastive(scored.own / self.temperature, batch.positive, batch.mask)
-        target = torch.zeros_like(batch.positives)
-        target[torch.nonzero(batch.positive)[:, 0], batch.candidates[batch.positive]] = True
+        target = batch.own_positives
         return infonce(scored.in_batch, target, batch.positives | target, temperature=self.temperature)
