@@ -45,7 +45,7 @@ class Batch:
 
     @property
     def own_positives(self) -> Bool[Tensor, "query doc"]:
-        """Which documents are own candidates that are judged relevant."""
+        """The same, among all documents of the batch."""
         found = torch.zeros_like(self.positives)
         found[torch.nonzero(self.positive)[:, 0], self.candidates[self.positive]] = True
         return found

@@ -117,9 +117,17 @@ def _untrained(train: dict[str, Any]) -> dict[str, Any]:
 
 
 def _contrastive(train: dict[str, Any]) -> dict[str, Any]:
-    """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher."""
-    own = [term for term in train["objective"] if term["kind"] == "infonce"]
+    """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher.
+
+    It is the recipe's own InfoNCE, also where another term wraps it: the control is the plain student.
+    """
+    own = [term for term in _terms(train["objective"]) if term["kind"] == "infonce"]
     return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}
+
+
+def _terms(objective: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All terms, those inside others too."""
+    return [found for term in objective for found in [term, *_terms(term.get("terms") or [])]]
 
 
 def _add_transfer(

@@ -56,6 +56,13 @@ def test_a_student_without_infonce_gets_the_default_one_as_control(tmp_path: Pat
     assert (term["kind"], term["temperature"], term["weight"]) == ("infonce", 0.05, 1.0)
 
 
+def test_the_control_of_a_wrapped_infonce_is_that_one_alone(tmp_path: Path) -> None:
+    wrapped = "      - {kind: matryoshka, dims: [8], terms: [{kind: infonce, temperature: 0.07}]}\n"
+    path = written(tmp_path, **{"      - {kind: infonce, weight: 0.1, temperature: 0.02}\n": wrapped})
+    (term,) = told(load(path), "control")["objective"]
+    assert (term["kind"], term["temperature"], term["weight"]) == ("infonce", 0.07, 1.0)
+
+
 def test_the_zero_shot_control_is_the_student_without_a_step(whole: Recipe, tmp_path: Path) -> None:
     """A change of how the student is trained does not touch it; a change of the student does."""
     zero_shot = told(whole, "zero_shot")

@@ -44,6 +44,10 @@ ABOVE_STAGES = (
 
 EXCEPTIONS = {
     ("objectives", "losses"): "an objective is a few parameters around a pure function of losses",
+    (
+        "objectives",
+        "students",
+    ): "a term that cuts the vectors scores them as the student does, by the pure students.scoring",
 }
 """(importer, imported) -> why one family may import another."""
 

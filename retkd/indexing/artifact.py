@@ -3,19 +3,34 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retkd.shards import atomic
-from retkd.vectors import CorpusVectors
+from retkd.truncation import require_narrower, shortened
+from retkd.vectors import FILES, CorpusVectors
 
-SHARED = ("vectors.npy", "doc_ids.txt")
+BLOCK = 65_536
 
 
-def take_vectors(corpus: CorpusVectors, out: Path) -> None:
+def cut_vectors(corpus: CorpusVectors, dim: int, out: Path) -> None:
+    """Put the corpus' ids, and its vectors cut to ``dim`` coordinates, into ``out``. The store keeps them whole."""
+    vectors = corpus.vectors
+    require_narrower(dim, vectors.shape[1], "stage index, dim")
+    take_vectors(corpus, out, ("doc_ids.txt",))
+    with atomic(out / "vectors.npy") as temporary, temporary.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(vectors), dim)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(vectors), BLOCK):
+            file.write(shortened(vectors[start : start + BLOCK], dim).astype("<f4", copy=False).data)
+
+
+def take_vectors(corpus: CorpusVectors, out: Path, names: Sequence[str] = FILES) -> None:
     """Put the corpus' vectors and ids into ``out``: a hard link where the file system has them, else a copy."""
-    for name in SHARED:
+    for name in names:
         with atomic(out / name) as temporary:
             temporary.unlink(missing_ok=True)
             try:

@@ -12,6 +12,7 @@ from retkd.errors import ModelError, WorkspaceError
 from retkd.indexing import INDEXES
 from retkd.indexing.base import SearchRows, Site
 from retkd.parts import one_of
+from retkd.truncation import shortened
 from retkd.vectors import DocIds
 
 
@@ -52,8 +53,13 @@ class SearchIndex:
         return scores, [[self.doc_ids[row] for row in found if row >= 0] for found in rows.tolist()]
 
     def search_rows(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """As :meth:`search`, with document numbers ``[query, k]``, -1 where fewer were found."""
+        """As :meth:`search`, with document numbers ``[query, k]``, -1 where fewer were found.
+
+        Queries as wide as the documents were before the index cut them are cut in the same way.
+        """
         dim = self.vectors.shape[1]
+        if queries.ndim == 2 and dim < queries.shape[1] == self.told.get("full_dim"):
+            queries = shortened(queries, dim)
         if queries.ndim != 2 or queries.shape[1] != dim:
             raise ModelError(
                 "the query vectors do not fit this index",

@@ -1,11 +1,11 @@
 """How far the score profiles of a batch are from the teacher's, whichever query each belongs to."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from retkd.losses.listwise import masked_log_softmax
 from retkd.losses.plackett_luce import descending
+from retkd.losses.transport import transport_plan
 
 
 def sinkhorn_distance(
@@ -31,7 +31,4 @@ def sinkhorn_distance(
     own = masked_log_softmax(student.gather(1, order) / student_temperature, valid).exp()
     target = masked_log_softmax(teacher.detach().gather(1, order) / teacher_temperature, valid).exp()
     cost = (own.unsqueeze(1) - target.unsqueeze(0)).abs().sum(dim=2)
-    plan = -cost / smoothing
-    for _ in range(num_iterations):
-        plan = torch.log_softmax(torch.log_softmax(plan, dim=1), dim=0)
-    return (plan.exp() * cost).sum() / mask.shape[0]
+    return (transport_plan(cost, epsilon=smoothing, num_iterations=num_iterations) * cost).sum()

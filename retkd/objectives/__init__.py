@@ -10,23 +10,37 @@ from retkd.objectives.adr_mse import ADRMSE
 from retkd.objectives.affinity import Affinity
 from retkd.objectives.agreement_kl import AgreementKL
 from retkd.objectives.approx_ndcg import ApproxNDCG
-from retkd.objectives.base import Objective
+from retkd.objectives.base import Objective, leaves
 from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
+from retkd.objectives.cosine import Cosine
 from retkd.objectives.cprd import CPRD
+from retkd.objectives.crd import CRD
+from retkd.objectives.gradient import Gradient
+from retkd.objectives.icl import ICL
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.lelp import LELP
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.matryoshka import Matryoshka
+from retkd.objectives.mixup import Mixup
 from retkd.objectives.ofa import OFA
 from retkd.objectives.pld import PLD
 from retkd.objectives.quality_mix import QualityMix
+from retkd.objectives.quantised import Quantised
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.relation import Relation
 from retkd.objectives.sinkd import SinKD
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.spread import Alignment, Uniformity
 from retkd.objectives.taid import TAID
+from retkd.objectives.unic import UNIC
+from retkd.objectives.vector_mse import VectorMSE
+from retkd.objectives.vkd import VKD
+from retkd.objectives.wcord import WCoRD
 from retkd.objectives.xded import XDED
 from retkd.parts import one_of, registry
 
@@ -55,15 +69,32 @@ OBJECTIVES = registry(
     QualityMix,
     AgreementKL,
     XDED,
+    Cosine,
+    VectorMSE,
+    VKD,
+    UNIC,
+    ICL,
+    CRD,
+    WCoRD,
+    Relation,
+    Gradient,
+    LELP,
+    Mixup,
+    Alignment,
+    Uniformity,
+    Matryoshka,
+    Quantised,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)
+for _wrapper in (Matryoshka, Quantised):
+    _wrapper.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
 
 
 def in_company(terms: Sequence[Objective]) -> Sequence[Objective]:
     """The terms, or a ValueError where one is alone that says too little by itself."""
     others = [term for term in terms if term.BESIDE is None]
-    teaching = [term for term in others if term.teacher_name or getattr(term, "model", None)]
+    teaching = [term for term in leaves(others) if term.teacher_name or term.encoders]
     for term in terms:
         if term.BESIDE and not (others if term.BESIDE == "any" else teaching):
             wanted = {"any": "another term, such as infonce", "teacher": "a term that reads the teacher, such as kl"}

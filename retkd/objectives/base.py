@@ -1,6 +1,6 @@
 """What every term of an objective has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -62,8 +62,24 @@ class Objective(Part):
 
     @property
     def reads_vectors(self) -> bool:
-        """Whether this term reads the vectors of the encoder that it names as ``model``."""
+        """Whether this term reads the vectors of its ``encoders``."""
         return False
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether this term reads the student's vectors, so that a model that only scores pairs cannot learn it."""
+        return self.reads_vectors
+
+    @property
+    def encoders(self) -> "tuple[str, ...]":
+        """The encoders that teach whole batches of this term: what it names as ``model``."""
+        model = getattr(self, "model", None)
+        return (model,) if model else ()
+
+    @property
+    def leaves(self) -> "tuple[Objective, ...]":
+        """The terms that read the batch: this one, or those that it wraps."""
+        return (self,)
 
     @property
     def needs_lists(self) -> bool:
@@ -89,6 +105,11 @@ class Objective(Part):
     def teacher_name(self) -> str | None:
         """The teacher column that this term reads, or None."""
         return getattr(self, "teacher", None)
+
+
+def leaves(objective: Sequence[Objective]) -> list[Objective]:
+    """All terms that read the batch, those inside others too."""
+    return [leaf for term in objective for leaf in term.leaves]
 
 
 class OrderObjective(Objective):

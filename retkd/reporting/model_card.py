@@ -118,20 +118,27 @@ def _base_digest(evidence: Evidence, student: str | None) -> str | None:
 
 def _objective(evidence: Evidence, student: str | None) -> list[str]:
     terms = _params(evidence.manifests.get(student or "", {})).get("objective") or []
-    return [_term({key: _named(evidence, value) for key, value in term.items()}) for term in terms]
+    return [_term(evidence, term) for term in terms]
 
 
-def _named(evidence: Evidence, value: object) -> object:
-    """The name of the stage where a value is a reference to one."""
+def _term(evidence: Evidence, term: Mapping[str, Any]) -> str:
+    """The kind and what was set, the terms that it wraps last."""
+    rest = [
+        f"{key.replace('_', ' ')} {_told(evidence, value)}"
+        for key, value in term.items()
+        if key not in ("kind", "terms") and value is not None
+    ]
+    inner = [_term(evidence, each) for each in term.get("terms") or []]
+    rest += [f"of {' + '.join(inner)}"] if inner else []
+    return f"`{term['kind']}`" + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _told(evidence: Evidence, value: object) -> str:
+    """A value in words: the name of the stage where it is a reference to one."""
+    if isinstance(value, list):
+        return " and ".join(_told(evidence, each) for each in value)
     stage = stage_named(evidence.manifests, value)
-    return value if stage is None else f"`{stage}`"
-
-
-def _term(term: Mapping[str, Any]) -> str:
-    rest = ", ".join(
-        f"{key.replace('_', ' ')} {plain(value)}" for key, value in term.items() if key != "kind" and value is not None
-    )
-    return f"`{term['kind']}`" + (f" ({rest})" if rest else "")
+    return plain(value) if stage is None else f"`{stage}`"
 
 
 def _teachers(evidence: Evidence, stages: list[str]) -> list[str]:

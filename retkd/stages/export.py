@@ -5,6 +5,7 @@ Writes a folder for each target (``sentence_transformers/``, ``onnx/``, ...), ``
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from retkd.exporters.onnx import Onnx
 from retkd.exporters.sentence_transformers import SentenceTransformersFolder
 from retkd.parts import Encoder
 from retkd.shards import atomic
-from retkd.stage import Inputs, Metrics, StageConfig
+from retkd.stage import Inputs, Metrics, Model, StageConfig
 
 if TYPE_CHECKING:
     from retkd.exporters.parity import Ranking
@@ -35,6 +36,9 @@ class Config(StageConfig):
     kind: Literal["export"] = "export"
     model: Encoder
     targets: list[AnyExporter] = Field(default=[SentenceTransformersFolder(), Onnx()], min_length=1)
+    dim: int | None = Field(
+        default=None, ge=1, description="only the first coordinates of each vector, made a unit vector again; null: all"
+    )
     split: str | None = Field(default=None, description="whose judged queries are compared; default: dev, else test")
     measures: list[str] = Field(default=["nDCG@10", "R@100"], min_length=1)
     max_queries: int = Field(default=500, ge=1)
@@ -58,6 +62,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.resources import device
 
     runtime, model = inputs.runtime, inputs.models[config.model]
+    if config.dim is not None:
+        model = _cut(model, config.dim, out / "work" / "cut")
     encoder = LoadedEncoder.load(model.path, device(runtime.device, runtime.threads))
     sample = _sample(config, inputs)
     texts, tokens = list(sample.queries.values()), runtime.tokens_per_batch
@@ -71,6 +77,21 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         told = speed | {"device": str(encoder.model.device), "threads": runtime.threads}
         temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return _metrics(sample, check.found, speed, out)
+
+
+def _cut(model: Model, dim: int, folder: Path) -> Model:
+    """The model with vectors of ``dim`` coordinates, saved in ``folder``: what the exports are compared with."""
+    from retkd.batching import settle
+    from retkd.encoder import Encoder as LoadedEncoder
+    from retkd.truncation import cut_model, require_narrower
+
+    encoder = LoadedEncoder.load(model.path)
+    require_narrower(dim, encoder.dim, "stage export, dim")
+    cut = cut_model(encoder.model, dim)
+    cut.max_seq_length = encoder.model.max_seq_length
+    settle(cut.tokenizer, cut.max_seq_length)
+    cut.save_pretrained(str(folder), create_model_card=False)
+    return replace(model, path=folder)
 
 
 def _sample(config: Config, inputs: Inputs) -> "Sample":

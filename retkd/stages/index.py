@@ -27,12 +27,17 @@ class Config(StageConfig):
     kind: Literal["index"] = "index"
     model: Encoder
     recipe: AnyIndex = Field(description="a name under indexes/, a path to such a file, or its content written here")
+    dim: int | None = Field(
+        default=None, ge=1, description="only the first coordinates of each vector, made a unit vector again; null: all"
+    )
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Encode the corpus, or take its vectors from the store; build the index; measure it against exact search."""
+    import numpy as np
+
     from retkd.encoder import Encoder as LoadedEncoder
-    from retkd.indexing.artifact import take_vectors, write_description
+    from retkd.indexing.artifact import cut_vectors, take_vectors, write_description
     from retkd.indexing.base import Site
     from retkd.resources import device
     from retkd.vectors import corpus_vectors
@@ -42,26 +47,30 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     began = time.perf_counter()
     corpus = corpus_vectors(LoadedEncoder.load(model.path, where), model, inputs.collection, inputs.store, runtime)
     encoded = time.perf_counter()
-    take_vectors(corpus, out)
-    vectors = corpus.vectors
+    if config.dim is None:
+        take_vectors(corpus, out)
+    else:
+        cut_vectors(corpus, config.dim, out)
+    vectors = np.load(out / "vectors.npy", mmap_mode="r")
     resolved = config.recipe.resolved(*vectors.shape)
     site = Site(device=where, memory_mib=runtime.memory_mib, threads=runtime.threads, seed=inputs.seed)
     config.recipe.build(resolved, vectors, out, site)
     built = time.perf_counter()
-    write_description(out, _told(config, resolved, vectors.shape, model.digest))
+    write_description(out, _told(config, resolved, vectors.shape, corpus.vectors.shape[1], model.digest))
     metrics = _measured(out, inputs, where)
     metrics.truncation_rate["documents"] = corpus.truncation_rate
     metrics.timings |= {"encode_seconds": encoded - began, "build_seconds": built - encoded}
     return metrics
 
 
-def _told(config: Config, resolved: dict[str, Any], shape: tuple[int, ...], digest: str) -> dict[str, Any]:
+def _told(config: Config, resolved: dict[str, Any], shape: tuple[int, ...], full: int, digest: str) -> dict[str, Any]:
     return {
         "recipe": config.recipe.model_dump(),
         "resolved": resolved,
         "similarity": "inner_product",
         "num_vectors": shape[0],
         "dim": shape[1],
+        "full_dim": full,
         "model_digest": digest,
     }
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from retkd.objectives import Objectives
+from retkd.objectives.base import leaves
 from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
 from retkd.parts import AnyModel, Candidates
@@ -71,11 +72,17 @@ class Config(Optimisation, StageConfig):
     def _fits(self) -> "Config":
         if self.head != "uni" and self.model_fields_set & {"mask", "candidates_per_pass"}:
             raise ValueError(f"`mask` and `candidates_per_pass` are of `head: uni`; this head is {self.head}")
-        reading = [term.kind for term in self.objective if term.reads_in_batch]
+        terms: list[Any] = leaves(self.objective)
+        reading = [term.kind for term in terms if term.reads_in_batch]
         if self.head != "beca" and reading:
             raise ValueError(
                 f"the objective {reading[0]} reads scores of other queries' documents, and a model with head {self.head} "
                 "scores a query's own candidates: set `in_batch: false`, or use `head: beca`"
+            )
+        vectors = [term.kind for term in [*self.objective, *terms] if term.needs_vectors]
+        if vectors:
+            raise ValueError(
+                f"the objective {vectors[0]} reads the student's vectors, and what `teach` makes has none: use `train`"
             )
         return self
 
@@ -109,9 +116,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         unlabelled=config.unlabelled,
         seed=inputs.seed,
     )
-    examples = CandidateLists(chosen.rows, inputs.collection, "train", teachers_of(config.objective))
-    require_objective(config.objective, chosen.rows, config.steps)
-    whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
+    terms = leaves(config.objective)
+    examples = CandidateLists(chosen.rows, inputs.collection, "train", teachers_of(terms))
+    require_objective(terms, chosen.rows, config.steps)
+    whole = dense_teachers(terms if config.steps else [], "train", inputs, where, out / "work")
     training = Training(None, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     model = TaughtModel(scorer, config.objective, training)
     trace = train(

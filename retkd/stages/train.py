@@ -45,7 +45,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.dense_teacher import dense_teachers
     from retkd.distillation import DistilledEncoder
     from retkd.examples import CandidateLists, require_objective, teachers_of
-    from retkd.objectives.base import Training
+    from retkd.objectives.base import Training, leaves
     from retkd.resources import device
     from retkd.trainer import train, write_trace
 
@@ -55,15 +55,17 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder = config.student.build(base.path, where)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
-    require_objective(config.objective, rows, config.steps)
-    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
-    whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
+    objective = config.objective if config.steps else []
+    terms = leaves(config.objective)
+    require_objective(terms, rows, config.steps)
+    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(terms))
+    whole = dense_teachers(leaves(objective), "train", inputs, where, out / "work")
     training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
-    model = DistilledEncoder(encoder, config.objective, training)
+    model = DistilledEncoder(encoder, objective, training)
     trace = train(
         model,
         examples,
-        Collator(encoder, whole, frozenset(term.model for term in config.objective if term.reads_vectors)),
+        Collator(encoder, whole, frozenset(ref for term in terms if term.reads_vectors for ref in term.encoders)),
         config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,

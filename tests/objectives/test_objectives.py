@@ -222,8 +222,15 @@ def test_a_scale_without_meaningful_differences_is_refused_with_the_rule(term: A
 @pytest.mark.parametrize("kind", sorted(OBJECTIVES))
 @pytest.mark.parametrize("weight", [0.0, -1.0])
 def test_a_weight_is_positive(kind: str, weight: float) -> None:
-    told = {"teacher": "ce", "model": "ce", "mapping": "clip"}
-    fields = {name: value for name, value in told.items() if name in OBJECTIVES[kind].model_fields}
+    given: dict[str, Any] = {
+        "teacher": "ce",
+        "model": "ce",
+        "mapping": "clip",
+        "models": ["ce"],
+        "dims": [2],
+        "terms": [{"kind": "infonce"}],
+    }
+    fields = {name: value for name, value in given.items() if name in OBJECTIVES[kind].model_fields}
     with pytest.raises(ValidationError, match="greater than 0"):
         OBJECTIVES[kind](weight=weight, **fields)
 

@@ -31,6 +31,25 @@ def test_it_tells_where_the_student_comes_from(evidence):
     assert "- queries: 3,408" in card
 
 
+def test_terms_inside_others_and_several_teachers_are_told_by_name(evidence):
+    train = evidence.manifests["train"]
+    teacher = f"stage:{evidence.manifests['teach']['digest']}"
+    objective = [
+        {
+            "kind": "matryoshka",
+            "weight": 1.0,
+            "dims": [384, 96],
+            "terms": [{"kind": "kl", "teacher": "ce", "weight": 0.5}],
+        },
+        {"kind": "unic", "models": [teacher, "org/other"], "drop": 0.5},
+    ]
+    params = {**train["key_inputs"]["params"], "objective": objective}
+    changed = {**train, "key_inputs": {**train["key_inputs"], "params": params}}
+    card = model_card(replace(evidence, manifests={**evidence.manifests, "train": changed}))
+    assert "`matryoshka` (weight 1, dims 384 and 96, of `kl` (teacher ce, weight 0.5))" in card
+    assert "`unic` (models `teach` and org/other, drop 0.5)" in card
+
+
 def test_without_a_licence_the_card_claims_none(evidence):
     card = model_card(evidence)
     assert "license" not in yaml.safe_load(card.split("---")[1])

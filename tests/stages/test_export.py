@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
-from retkd.errors import ParityError
+from retkd.errors import ModelError, ParityError
 from retkd.exporters import onnx_graph
 from retkd.stages import export
 from tests.tiny import tiny_encoder, tiny_inputs
@@ -66,6 +66,20 @@ def test_the_folder_loads_with_plain_sentence_transformers(inputs, tmp_path):
     source = SentenceTransformer(str(inputs.models["student"].path), device="cpu")
     texts = ["baban coba", "codin"]
     np.testing.assert_array_equal(loaded.encode_query(texts), source.encode_query(texts))
+
+
+def test_a_cut_export_is_a_narrower_model_of_plain_modules(inputs, tmp_path):
+    metrics = run(inputs, tmp_path / "one", dim=8)
+    run(inputs, tmp_path / "two", dim=8)
+    assert steady_files(tmp_path / "one") == steady_files(tmp_path / "two")
+    assert metrics.values["parity"]["onnx"]["max_difference"] < 1e-5
+    loaded = SentenceTransformer(str(tmp_path / "one" / "sentence_transformers"), device="cpu")
+    whole = SentenceTransformer(str(inputs.models["student"].path), device="cpu").encode_query(["baban coba"])
+    expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
+    np.testing.assert_allclose(loaded.encode_query(["baban coba"]), expected, atol=1e-6)
+    assert json.loads((tmp_path / "one" / "onnx" / "export.json").read_text())["dim"] == 8
+    with pytest.raises(ModelError, match="where: stage export, dim"):
+        run(inputs, tmp_path / "three", dim=64)
 
 
 class FirstToken(onnx_graph.Pooled):

@@ -19,9 +19,9 @@ def inputs(tmp_path_factory):
     return tiny_inputs(root, {"student": tiny_encoder(root / "student")})
 
 
-def run(inputs, out, recipe):
+def run(inputs, out, recipe, dim=None):
     out.mkdir(exist_ok=True)
-    return index.run(index.Config(model="student", recipe=recipe), inputs, out)
+    return index.run(index.Config(model="student", recipe=recipe, dim=dim), inputs, out)
 
 
 def contents(folder):
@@ -89,3 +89,28 @@ def test_a_folder_without_an_index_and_queries_of_another_width_are_refused(inpu
         SearchIndex.open(tmp_path).search(np.zeros((2, 31), dtype=np.float32), 5)
     assert "seen: shape (2, 31)" in str(error.value)
     assert "allowed: [query, 32]" in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", ["flat", "exact", "sq8"])
+def test_a_cut_index_holds_and_searches_the_first_coordinates(inputs, tmp_path, recipe):
+    """Whole query vectors are cut as the documents were; vectors of another width are still refused."""
+    run(inputs, tmp_path / "whole", "flat")
+    whole = np.asarray(SearchIndex.open(tmp_path / "whole").vectors)
+    metrics = run(inputs, tmp_path / "cut", recipe, dim=8)
+    run(inputs, tmp_path / "again", recipe, dim=8)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "again")
+    found = SearchIndex.open(tmp_path / "cut")
+    expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
+    assert np.allclose(found.vectors, expected, atol=1e-6)
+    assert (found.told["dim"], found.told["full_dim"], metrics.values["dim"]) == (8, 32, 8)
+    if recipe != "sq8":
+        scores, doc_ids = found.search(whole[:4], 60)
+        assert np.allclose(scores, -np.sort(-(expected[:4] @ expected.T), axis=1), atol=1e-5)
+        assert doc_ids == found.search(expected[:4], 60)[1]
+    with pytest.raises(ModelError, match=r"shape \(2, 31\)"):
+        found.search(np.zeros((2, 31), dtype=np.float32), 5)
+
+
+def test_an_index_cannot_be_wider_than_its_vectors(inputs, tmp_path):
+    with pytest.raises(ModelError, match="more coordinates than they have\n  where: stage index, dim\n  seen: 33"):
+        run(inputs, tmp_path, "flat", dim=33)
