@@ -66,6 +66,6 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
 def dense_teachers(
     objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
 ) -> dict[str, DenseTeacher]:
-    """The teachers of whole batches that the terms name as ``model``, each once."""
-    refs = {term.model for term in objective if getattr(term, "model", None)}
+    """The teachers of whole batches that the terms name as ``model``, each once; not those whose layers alone are read."""
+    refs = {term.model for term in objective if getattr(term, "model", None) and not term.reads_layers}
     return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

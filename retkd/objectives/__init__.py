@@ -7,15 +7,23 @@ from retkd.objectives.approx_ndcg import ApproxNDCG
 from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
+from retkd.objectives.hidden_cosine import HiddenCosine
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.layer_mse import LayerMSE
+from retkd.objectives.lead import LEAD
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.self_distillation import SelfDistillation
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.ted import TED
+from retkd.objectives.token_relations import TokenRelations
+from retkd.objectives.virt import VIRT
 from retkd.parts import one_of, registry
 
 OBJECTIVES = registry(
@@ -34,6 +42,14 @@ OBJECTIVES = registry(
     ApproxNDCG,
     ChatbotMix,
     SoftCE,
+    LEAD,
+    MiniLMv2,
+    HiddenCosine,
+    LayerMSE,
+    TED,
+    TokenRelations,
+    VIRT,
+    SelfDistillation,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -77,6 +77,11 @@ class Config(Optimisation, StageConfig):
                 f"the objective {reading[0]} reads scores of other queries' documents, and a model with head {self.head} "
                 "scores a query's own candidates: set `in_batch: false`, or use `head: beca`"
             )
+        unfit = [term.kind for term in self.objective if term.reads_layers or term.needs_exits]
+        if unfit:
+            raise ValueError(
+                f"the objective {unfit[0]} reads layers or exits of a student: it is for stages of kind train"
+            )
         return self
 
 
