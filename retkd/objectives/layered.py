@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from retkd.objectives.base import Objective, Training
 from retkd.parts import Encoder
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from retkd.layer_term import LayerTerm, Pass
     from retkd.states import Reads
 
-LayerPairs = Literal["last", "uniform"] | Annotated[list[tuple[NonNegativeInt, NonNegativeInt]], Field(min_length=1)]
+
+def _told_once(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One error that gives the forms, not one per form."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError("`layers` are last, uniform, or pairs (student, teacher) such as [[1, 3], [2, 6]]") from None
+
+
+LayerPairs = Annotated[
+    Literal["last", "uniform"] | Annotated[list[tuple[NonNegativeInt, NonNegativeInt]], Field(min_length=1)],
+    WrapValidator(_told_once),
+]
 """(student layer, teacher layer); 0 is the output of the embeddings. ``last``: the last of both; ``uniform``: each layer of
 the student with the one at the same share of the teacher's depth."""
 

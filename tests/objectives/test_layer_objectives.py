@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from retkd import collator
 from retkd.batch import Batch
@@ -148,16 +149,14 @@ def test_lead_draws_layers_anew_every_so_many_steps_and_never_the_last(student: 
 
 
 def test_lead_looks_at_own_candidates_alone_where_told(student: Encoder, wide: Encoder) -> None:
-    """By a copy of the batch in which each query's other documents are other texts: the value stays."""
+    """All queries but the first keep one candidate, whose KL is 0: what is left is the first query's own list."""
     batch = batch_of(student)
     model = module(student, wide, LEAD(in_batch=False, **M))
     alone = Collator(student)(examples(6)[:1])["batch"]
     first = replace(batch, mask=batch.mask & (torch.arange(6) == 0)[:, None] | (torch.arange(batch.mask.shape[1]) == 0))
     assert first.mask[1:].sum(dim=1).tolist() == [1] * 5
-    found = values(model, first)["lead"] * 6
-    assert found == pytest.approx(
-        values(module(student, wide, LEAD(in_batch=False, adaptive=False, **M)), alone)["lead"], rel=1e-3
-    )
+    expected = values(module(student, wide, LEAD(in_batch=False, adaptive=False, **M)), alone)["lead"]
+    assert values(model, first)["lead"] * 6 == pytest.approx(expected, rel=1e-3)
 
 
 def test_hidden_cosine_and_layer_mse_by_hand(student: Encoder, encoder_folder: Path, tmp_path: Path) -> None:
@@ -243,6 +242,14 @@ def test_relation_heads_divide_both_widths(student: Encoder, wide: Encoder) -> N
     )
 
 
+def test_forms_of_layer_pairs_are_told_once() -> None:
+    for layers in ("first", [[1]], [], [[1, -1]]):
+        with pytest.raises(
+            ValidationError, match=r"1 validation error[\s\S]*last, uniform, or pairs \(student, teacher\)"
+        ):
+            LayerMSE(layers=layers, **M)
+
+
 def test_layers_that_are_not_there(student: Encoder, wide: Encoder) -> None:
     with pytest.raises(ModelError, match="lead cannot draw so many layers\n  where: the student\n  seen: num_layers 3"):
         module(student, wide, LEAD(num_layers=3, **M))
@@ -263,8 +270,20 @@ def test_a_teacher_that_reads_other_tokens(student: Encoder, tmp_path: Path) -> 
         "  next step: begin the student from the same family as the teacher, or learn from its scores or vectors"
     )
     prompted = Encoder.load(tiny_encoder(tmp_path / "prompted", prompts={"query": "q: ", "document": ""}))
-    with pytest.raises(ModelError, match="different prompts before a query.*\n.*\n  seen: student '', teacher 'q: '"):
+    with pytest.raises(ModelError, match=r"different prompts before a query.*\n.*\n  seen: student '', teacher 'q: '"):
         require_same_tokens(student, prompted, "big")
     short = Encoder.load(tiny_encoder(tmp_path / "short", max_length=48))
     with pytest.raises(ModelError, match=r"student.max_length 64\n  allowed: at most 48 tokens"):
         require_same_tokens(student, short, "big")
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.kind)
+def test_in_half_precision_the_sums_are_made_in_float32(term: Any, student: Encoder, wide: Encoder) -> None:
+    """The passes run in bfloat16; the value is near that of whole precision, of type float32, and has a gradient."""
+    model, batch = module(student, wide, term), batch_of(student)
+    expected = model(batch, 0.5)["loss"].item()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(batch, 0.5)["loss"]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=0.1)
+    loss.backward()
