@@ -36,8 +36,9 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     artifacts = root / "artifacts"
     if manifest(artifacts / served["index"]) is None:
         raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
-    trained = artifacts / served["model"] / "model"
-    encoder = Encoder.load(trained if trained.is_dir() else resolve(served["model"], space.digests).path)
+    artifact = artifacts / served["model"]
+    trained = next((folder for folder in (artifact / "model", artifact) if folder.is_dir()), None)
+    encoder = Encoder.load(trained or resolve(served["model"], space.digests).path)
     index = SearchIndex.open(artifacts / served["index"])
     scores, doc_ids = index.search(encoder.encode([query], "query"), k)
     documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])

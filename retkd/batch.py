@@ -1,5 +1,6 @@
 """A training batch: each document once, ragged candidate lists under a mask."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -67,6 +68,8 @@ class ScoredBatch:
 
     ``in_batch`` also holds documents that other queries brought: no teacher has seen those pairs. ``queries`` and
     ``documents`` are the student's vectors, None where it has none. ``progress``: the share of the steps already made.
+    ``parts``: what each term that reads layers made of the passes, the queries' first. ``last_exit``: of a student with
+    exits, the scores of its last one, at the others.
     """
 
     batch: Batch
@@ -75,6 +78,8 @@ class ScoredBatch:
     queries: Float[Tensor, "query dim"] | None = None
     documents: Float[Tensor, "doc dim"] | None = None
     progress: float = 0.0
+    parts: Mapping[Any, Sequence[Any]] = field(default_factory=dict)
+    last_exit: "ScoredBatch | None" = None
 
 
 @dataclass(frozen=True)

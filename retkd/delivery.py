@@ -63,10 +63,18 @@ def _served(recipe: "Recipe", artifacts: Mapping[str, Path]) -> dict[str, Any] |
         config = recipe.stages[name]
         student = config.systems.get("student") if config.kind == "evaluate" else None
         if student is not None and config.collection is None:
-            model = artifacts[student.model].name if student.model in artifacts else student.model
+            model = _inside(recipe, artifacts, student.model)
             collection = recipe.collection.model_dump(mode="json")
             return {"model": model, "index": artifacts[student.index].name, "collection": collection}
     return None
+
+
+def _inside(recipe: "Recipe", artifacts: Mapping[str, Path], model: str) -> str:
+    """A stage's artifact, with the folder of the model where it has several; a model from outside as it is named."""
+    stage, _, name = model.partition(":")
+    if stage not in artifacts:
+        return model
+    return artifacts[stage].name + (f"/{recipe.stages[stage].folders[name]}" if name else "")
 
 
 def _copy(source: Path, target: Path) -> None:

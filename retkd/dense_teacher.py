@@ -66,6 +66,6 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
 def dense_teachers(
     objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
 ) -> dict[str, DenseTeacher]:
-    """The teachers of whole batches that the terms name, each once."""
-    refs = {ref for term in objective for ref in term.encoders}
+    """The teachers of whole batches that the terms name, each once; not those whose layers alone are read."""
+    refs = {ref for term in objective if not term.reads_layers for ref in term.encoders}
     return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

@@ -1,7 +1,7 @@
 """The module that the trainer sees: an encoder and a weighted objective; a batch in, the loss and its terms out."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -10,34 +10,43 @@ from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
 from retkd.encoder import Encoder
+from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
 from retkd.students.scoring import in_batch_scores, own_scores
 
 
 class DistilledEncoder(nn.Module):
-    """Encodes every text of a batch once and adds up the objective's terms."""
+    """Encodes every text of a batch once and adds up the objective's terms. ``teachers``: those whose layers are read."""
 
-    def __init__(self, encoder: Encoder, objective: Sequence[Objective], training: Training | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        objective: Sequence[Objective],
+        training: Training | None = None,
+        teachers: Mapping[str, Encoder] | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder.model
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
+        self.teachers = dict(teachers or {})
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
-        terms: dict[str, Tensor] = self.objective(replace(self.score(batch), progress=progress))
+        terms: dict[str, Tensor] = self.objective(self.score(batch, progress))
         return terms
 
-    def score(self, batch: Batch) -> ScoredBatch:
+    def score(self, batch: Batch, progress: float = 0.0) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
 
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
-        features = looked_up(self.word_embeddings, [batch.queries, *batch.documents])
-        queries = self.vectors(features[0]).float()
-        documents = torch.cat([self.vectors(chunk) for chunk in features[1:]]).float()
-        with torch.autocast(queries.device.type, enabled=False):
-            in_batch = in_batch_scores(queries, documents)
-        return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, queries, documents)
+        texts = [batch.queries, *batch.documents]
+        features = looked_up(self.word_embeddings, texts)
+        if self.objective.reading:
+            read = LayerReading(self.encoder[0].auto_model, self.teachers, self.objective.reading, progress)
+            vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
+            return replace(scored(batch, vectors, progress), parts=read.parts)
+        return scored(batch, [self.vectors(each) for each in features], progress)
 
     def vectors(self, features: Features) -> Tensor:
         """``[text, dim]`` with gradient."""
@@ -51,6 +60,14 @@ class DistilledEncoder(nn.Module):
         if model is None or "inputs_embeds" not in inspect.signature(model.forward).parameters:
             return None
         return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+def scored(batch: Batch, vectors: Sequence[Tensor], progress: float = 0.0) -> ScoredBatch:
+    """The scores that the vectors of a batch's passes give: of the queries, then of each chunk of documents."""
+    queries, documents = vectors[0].float(), torch.cat(list(vectors[1:])).float()
+    with torch.autocast(queries.device.type, enabled=False):
+        in_batch = in_batch_scores(queries, documents)
+    return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, queries, documents, progress)
 
 
 @runtime_checkable
@@ -69,6 +86,7 @@ class WeightedObjective(nn.Module):
         self.labels = labels([term.kind for term in objective])  # type: ignore[attr-defined]
         self.terms = [term.bind(training) for term in objective]
         self.trained = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
+        self.reading = [term for term in self.terms if isinstance(term, LayerTerm)]
 
     def forward(self, scored: ScoredBatch) -> dict[str, Tensor]:
         """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label and what it tells."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from retkd.errors import RecipeError
 from retkd.miners.base import Miner
 from retkd.parts import ModelInput
-from retkd.references import inputs_of, put, references
+from retkd.references import inputs_of, named_stage, put, references
 from retkd.rounds import with_rounds
 
 if TYPE_CHECKING:
@@ -67,18 +67,20 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str, as_written
         elif control in ("zero_shot", "contrastive") and student:
             system = "control" if control == "contrastive" else control
             if system not in systems:
-                _require_trained(stages, student["model"], f"stages.{name}.controls")
+                stage, exit = _trained(stages, student["model"], f"stages.{name}.controls")
                 change = _contrastive if control == "contrastive" else _untrained
-                train = as_written.get(student["model"], stages[student["model"]])
-                model = implied(system, change(copy.deepcopy(train)))
+                train = as_written.get(stage, stages[stage])
+                model = implied(system, change(copy.deepcopy(train))) + exit
                 index = implied(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": model})
                 systems[system] = {"kind": "dense", "model": model, "index": index}
     if systems:
         evaluation["systems"] = systems
 
 
-def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
-    if model not in stages:
+def _trained(stages: dict[str, Any], model: str, where: str) -> tuple[str, str]:
+    """The train stage of a model, and ``:MODEL`` where it is one of several of that stage."""
+    stage = named_stage(stages, model)
+    if stage is None:
         raise RecipeError(
             "the controls zero_shot and contrastive copy the train stage of systems.student, and its model is no stage",
             where=where,
@@ -86,6 +88,7 @@ def _require_trained(stages: dict[str, Any], model: str, where: str) -> None:
             allowed=", ".join(name for name, stage in stages.items() if stage["kind"] == "train") or "a train stage",
             next_step="name the stage that trains the student, or leave these controls out",
         )
+    return stage, model[len(stage) :]
 
 
 def _bm25(stages: Mapping[str, Any], evaluation: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from retkd.digests import digest_of
 from retkd.parts import FileInput, Marker, StageInput, substituted
+from retkd.references import named_stage
 from retkd.stage import Model
 from retkd.stages import STAGES
 
@@ -35,8 +36,9 @@ def key_inputs(
     def replace(marker: Marker, value: Any) -> str:
         if isinstance(marker, FileInput):
             return f"file:{files[value]}"
-        if value in recipe.stages:
-            return f"stage:{digests[value]}"
+        other = value if isinstance(marker, StageInput) else named_stage(recipe.stages, value)
+        if other in recipe.stages:
+            return f"stage:{digests[other]}{value[len(other) :]}"
         if isinstance(marker, StageInput):
             raise KeyError(value)
         return f"model:{models[value].digest}"

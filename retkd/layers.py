@@ -1,8 +1,20 @@
 """The stack of layers inside a transformers model."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from retkd.errors import ModelError
+
+FINAL_NORMS = ("norm", "final_norm", "final_layer_norm", "ln_f")
+"""What architectures that normalise before each layer call the one after the last."""
+
+
+@dataclass(frozen=True)
+class StackShape:
+    """How many layers a stack has, and how wide a hidden state is."""
+
+    layers: int
+    width: int
 
 
 def layer_list(transformer: Any) -> tuple[Any, str]:
@@ -18,3 +30,15 @@ def layer_list(transformer: Any) -> tuple[Any, str]:
         raise ModelError("no stack of layers was found in the model", seen=type(transformer).__name__)
     _, holder, name = max(found, key=lambda item: item[0])
     return holder, name
+
+
+def final_norm(transformer: Any) -> Any | None:
+    """The norm that follows the last layer, None where there is none."""
+    holder, _ = layer_list(transformer)
+    return next((module for name, module in holder.named_children() if name in FINAL_NORMS), None)
+
+
+def stack_shape(transformer: Any) -> StackShape:
+    """The depth and width of a transformers encoder."""
+    holder, name = layer_list(transformer)
+    return StackShape(len(getattr(holder, name)), int(transformer.config.hidden_size))

@@ -12,7 +12,7 @@ from retkd.digests import differences
 from retkd.errors import DataError, RecipeError
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
-from retkd.references import files_of, inputs_of, models_of, queries_of, run_order
+from retkd.references import files_of, inputs_of, model_folders, models_of, queries_of, run_order
 from retkd.stage import Model
 
 if TYPE_CHECKING:
@@ -130,6 +130,9 @@ class Resolver:
             folder = self.artifacts[other] / "model"
             if folder.is_dir():
                 found[other] = Model(other, folder, self.workspace.digests.model(folder))
+        for ref, inside in model_folders(self.recipe.stages, name).items():
+            folder = self.artifacts[ref.partition(":")[0]] / inside
+            found[ref] = Model(ref, folder, self.workspace.digests.model(folder))
         return found
 
     def step(self, name: str) -> Step:

@@ -1,6 +1,6 @@
 """Stage names inside a recipe: do they exist, do they give what is asked, and in which order must the stages run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,34 @@ from retkd.stages import STAGES
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
+PACKAGE = "package"
+"""``package:NAME`` is a model inside an installed package, whatever the stages are called."""
+
 
 def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
-    """(path, marker, stage name) of each field of stage ``name`` that names a stage, existing or not."""
+    """(path, marker, reference) of each field of stage ``name`` that names a stage, existing or not."""
     for path, marker, value in marked(stages[name]):
-        if isinstance(marker, FileInput) or (isinstance(marker, ModelInput) and value not in stages):
+        if isinstance(marker, FileInput) or (isinstance(marker, ModelInput) and named_stage(stages, value) is None):
             continue
         yield path, marker, value
+
+
+def named_stage(stages: Mapping[str, Any], reference: str) -> str | None:
+    """The stage that a reference names: ``STAGE``, or ``STAGE:MODEL`` for one of several models of a stage; else None."""
+    if reference in stages:
+        return reference
+    stage, _, model = reference.partition(":")
+    return stage if model and stage in stages and stage != PACKAGE else None
+
+
+def model_folders(stages: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Reference -> the folder in that stage's artifact, of each model ``STAGE:MODEL`` that stage ``name`` reads."""
+    found = {}
+    for _, marker, value in references(dict(stages), name):
+        stage, _, model = value.partition(":")
+        if isinstance(marker, ModelInput) and model:
+            found[value] = stages[stage].folders[model]
+    return found
 
 
 def put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
@@ -30,7 +51,7 @@ def put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
 
 def inputs_of(stages: dict[str, Any], name: str) -> list[str]:
     """The stages that stage ``name`` reads, each once, in the order they are written."""
-    return list(dict.fromkeys(value for _, _, value in references(stages, name)))
+    return list(dict.fromkeys(named_stage(stages, value) or value for _, _, value in references(stages, name)))
 
 
 def queries_of(stages: dict[str, Any], name: str) -> str | None:
@@ -48,8 +69,8 @@ def queries_of(stages: dict[str, Any], name: str) -> str | None:
 
 def models_of(stages: dict[str, Any], name: str) -> list[str]:
     """The models outside the recipe that stage ``name`` reads."""
-    found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput) and v not in stages]
-    return list(dict.fromkeys(found))
+    found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput)]
+    return list(dict.fromkeys(value for value in found if named_stage(stages, value) is None))
 
 
 def files_of(stages: dict[str, Any], name: str) -> dict[str, str]:
@@ -88,7 +109,7 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
             problem = _problem(recipe.stages, marker, value, lines.where(("stages", name, *path)))
             problems += [problem] if problem else []
         for path, marker, value in marked(config):
-            if isinstance(marker, ModelInput) and value not in recipe.stages and _is_no_model(value):
+            if isinstance(marker, ModelInput) and named_stage(recipe.stages, value) is None and _is_no_model(value):
                 fitting = [other for other in recipe.stages if _gives(recipe.stages, other, marker)]
                 where = lines.where(("stages", name, *path))
                 problems.append(
@@ -116,7 +137,7 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
 
 def _is_no_model(ref: str) -> bool:
     """Whether a bare word names neither a folder here, nor a package, nor a hub id."""
-    return "/" not in ref and ":" not in ref and not Path(ref).is_dir()
+    return "/" not in ref and not ref.startswith(f"{PACKAGE}:") and not Path(ref).is_dir()
 
 
 def _gives(stages: dict[str, Any], name: str, marker: ModelInput) -> bool:
@@ -132,6 +153,8 @@ def outputs_of(config: Any) -> tuple[str, ...]:
 def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> RecipeError | None:
     wanted = " or ".join(marker.outputs)
     fitting = [name for name, config in stages.items() if set(outputs_of(config)) & set(marker.outputs)]
+    if isinstance(marker, ModelInput) and value not in stages:
+        return _model_problem(stages, marker, value, where)
     if value not in stages:
         return RecipeError(
             f"there is no stage {value!r}", where=where, seen=value, next_step=did_you_mean(value, fitting)
@@ -145,3 +168,18 @@ def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> Rec
             allowed=", ".join(fitting) or f"a stage that gives {wanted}",
         )
     return None
+
+
+def _model_problem(stages: dict[str, Any], marker: ModelInput, value: str, where: str) -> RecipeError | None:
+    """What is wrong with ``STAGE:MODEL``, of a stage that is there."""
+    stage, _, model = value.partition(":")
+    given = getattr(stages[stage], "folders", {})
+    if model not in given:
+        return RecipeError(
+            f"the stage {stage!r} gives no model {model!r}",
+            where=where,
+            seen=value,
+            allowed=", ".join([stage, *(f"{stage}:{name}" for name in given)]),
+            next_step=did_you_mean(model, given) if given else "a student of kind multi_exit gives one for each exit",
+        )
+    return _problem(stages, marker, stage, where)

@@ -6,7 +6,7 @@ import pytest
 
 from retkd.errors import RecipeError
 from retkd.recipe import load
-from retkd.references import inputs_of, models_of, run_order
+from retkd.references import inputs_of, model_folders, models_of, named_stage, run_order
 from tests.recipes import TEXT, line_of, written
 
 NO_CONTROLS = TEXT.replace("    controls: [bm25, zero_shot, contrastive, teacher]\n", "")
@@ -122,3 +122,53 @@ def test_what_a_teach_stage_gives_follows_its_head(tmp_path: Path, head: str, ki
         assert inputs_of(load(path).stages, "score") == ["mine", "teach"]
     else:
         assert f"the stage 'teach' does not give {kind}\n" in error_of(path)
+
+
+EXITS = TEXT.replace(
+    "{kind: dense, base: /models/base, layers: [0, 2]}", "{kind: multi_exit, base: /models/base, exits: [2, 4]}"
+)
+
+
+def test_a_stage_that_gives_several_models(tmp_path: Path) -> None:
+    text = EXITS.replace("    model: train\n", "    model: train:exit2\n")
+    path = written(tmp_path, text, **{"model: train, index: index": "model: train:exit2, index: index"})
+    stages = load(path).stages
+    assert inputs_of(stages, "index") == ["train"]
+    assert models_of(stages, "index") == []
+    assert model_folders(stages, "index") == {"train:exit2": "models/exit2"}
+    assert set(inputs_of(stages, "evaluate")) >= {"train", "index"}
+    assert run_order(stages).index("train") < run_order(stages).index("index")
+    assert (stages["evaluate"].systems["control"].model, stages["control_index"].model) == ("control:exit2",) * 2
+    assert stages["control"].student == stages["train"].student
+    assert stages["evaluate"].systems["zero_shot"].model == "zero_shot:exit2"
+
+
+def test_a_model_that_a_stage_does_not_give(tmp_path: Path) -> None:
+    path = written(tmp_path, EXITS, **{"model: train, index: index": "model: train:exit3, index: index"})
+    assert error_of(path) == (
+        f"the recipe {path} cannot be run: 1 problem\n"
+        "  - the stage 'train' gives no model 'exit3'\n"
+        f"      where: {path}:{line_of('systems:')}, key stages.evaluate.systems.student.model\n"
+        "      seen: train:exit3\n"
+        "      allowed: train, train:exit2, train:exit4\n"
+        "      next step: did you mean 'exit2'?"
+    )
+    path = written(tmp_path, NO_CONTROLS, **{"model: train, index: index": "model: train:exit2, index: index"})
+    assert error_of(path).endswith(
+        "      allowed: train\n      next step: a student of kind multi_exit gives one for each exit"
+    )
+    path = written(tmp_path, EXITS, **{"model: train, index: index": "model: trian:exit2, index: index"})
+    assert "there is no stage and no folder 'trian:exit2'" in error_of(path)
+    path = written(tmp_path, EXITS, **{"candidates: select": "candidates: select:exit2"})
+    assert "there is no stage 'select:exit2'" in error_of(path)
+
+
+def test_a_stage_named_package_hides_no_package() -> None:
+    assert named_stage({"package": None, "train": None}, "package:gt/model") is None
+    assert named_stage({"package": None, "train": None}, "package") == "package"
+    assert [named_stage({"train": None}, each) for each in ("train", "train:exit2", "train:", "org/name")] == [
+        "train",
+        "train",
+        None,
+        None,
+    ]

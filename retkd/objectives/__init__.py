@@ -17,15 +17,19 @@ from retkd.objectives.cosine import Cosine
 from retkd.objectives.cprd import CPRD
 from retkd.objectives.crd import CRD
 from retkd.objectives.gradient import Gradient
+from retkd.objectives.hidden_cosine import HiddenCosine
 from retkd.objectives.icl import ICL
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.layer_mse import LayerMSE
+from retkd.objectives.lead import LEAD
 from retkd.objectives.lelp import LELP
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.matryoshka import Matryoshka
+from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.mixup import Mixup
 from retkd.objectives.ofa import OFA
 from retkd.objectives.pld import PLD
@@ -33,12 +37,16 @@ from retkd.objectives.quality_mix import QualityMix
 from retkd.objectives.quantised import Quantised
 from retkd.objectives.ranknet import RankNet
 from retkd.objectives.relation import Relation
+from retkd.objectives.self_distillation import SelfDistillation
 from retkd.objectives.sinkd import SinKD
 from retkd.objectives.soft_ce import SoftCE
 from retkd.objectives.spread import Alignment, Uniformity
 from retkd.objectives.taid import TAID
+from retkd.objectives.ted import TED
+from retkd.objectives.token_relations import TokenRelations
 from retkd.objectives.unic import UNIC
 from retkd.objectives.vector_mse import VectorMSE
+from retkd.objectives.virt import VIRT
 from retkd.objectives.vkd import VKD
 from retkd.objectives.wcord import WCoRD
 from retkd.objectives.xded import XDED
@@ -84,6 +92,14 @@ OBJECTIVES = registry(
     Uniformity,
     Matryoshka,
     Quantised,
+    LEAD,
+    MiniLMv2,
+    HiddenCosine,
+    LayerMSE,
+    TED,
+    TokenRelations,
+    VIRT,
+    SelfDistillation,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

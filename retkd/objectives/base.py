@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from retkd.batch import ScoredBatch
+    from retkd.layers import StackShape
 
 SCORES: tuple[Scale, ...] = ("logit", "log_probability", "cosine", "unbounded", "standardised")
 """Scales whose differences mean something."""
@@ -23,12 +24,14 @@ ORDERS: tuple[Scale, ...] = (*SCORES, "probability", "rank")
 @dataclass(frozen=True)
 class Training:
     """What a term may know of the training that it is part of. Widths are those of vectors; ``teacher_dims`` by the name
-    under which the terms know an encoder, their ``model``."""
+    under which the terms know an encoder, their ``model``. The stacks are told where a term reads layers."""
 
     student_dim: int | None = None
     teacher_dims: Mapping[str, int] = field(default_factory=dict)
     steps: int = 0
     seed: int = 0
+    student_stack: "StackShape | None" = None
+    teacher_stacks: "Mapping[str, StackShape]" = field(default_factory=dict)
 
 
 class Objective(Part):
@@ -80,6 +83,16 @@ class Objective(Part):
     def leaves(self) -> "tuple[Objective, ...]":
         """The terms that read the batch: this one, or those that it wraps."""
         return (self,)
+
+    @property
+    def reads_layers(self) -> bool:
+        """Whether this term reads layers of the student and of the encoder that it names as ``model``."""
+        return False
+
+    @property
+    def needs_exits(self) -> bool:
+        """Whether this term learns from the last exit of a student with several."""
+        return False
 
     @property
     def needs_lists(self) -> bool:

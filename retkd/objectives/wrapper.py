@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.objectives.base import Objective, leaves
 
@@ -14,6 +14,13 @@ class Wrapper(Objective):
     """Weighted terms that see other vectors than the student's own."""
 
     terms: list["AnyObjective"] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _reads_vectors_alone(self) -> "Wrapper":
+        unfit = [term.kind for term in self.terms if term.reads_layers or term.needs_exits]
+        if unfit:
+            raise ValueError(f"{unfit[0]} reads layers or exits, which have no other vectors: put it beside this term")
+        return self
 
     @property
     def leaves(self) -> tuple[Objective, ...]:

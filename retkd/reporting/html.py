@@ -12,6 +12,7 @@ from retkd.reporting import figures, labels
 from retkd.reporting.costs import leaves, peak_memory, sizes_and_speeds, stage_costs, total_wall
 from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
+from retkd.reporting.exit_chart import exit_charts
 from retkd.reporting.gap_chart import bars, meter
 from retkd.reporting.headline import closed, headline
 from retkd.reporting.results import result_rows
@@ -32,6 +33,7 @@ def render(evidence: Evidence) -> str:
         evaluation=evidence.evaluation,
         splits=[_split(evidence.evaluation, split) for split in evidence.evaluation.splits],
         others=[(other, [_split(other, split) for split in other.splits]) for other in evidence.others],
+        exits=exit_charts(evidence),
         training=training_charts(evidence),
         distributions=distribution_charts(evidence),
         audits=evidence.audits,

@@ -17,8 +17,8 @@ def stage_of_system(evidence: Evidence, system: str) -> str | None:
 
 
 def stage_named(manifests: Mapping[str, Mapping[str, Any]], reference: object) -> str | None:
-    """The stage behind ``stage:DIGEST``; ``None`` for anything else."""
-    digest = str(reference).removeprefix(STAGE)
+    """The stage behind ``stage:DIGEST``, or ``stage:DIGEST:MODEL`` of one with several; ``None`` for anything else."""
+    digest = str(reference).removeprefix(STAGE).partition(":")[0]
     found = (name for name, manifest in manifests.items() if manifest.get("digest") == digest)
     return next(found, None) if str(reference).startswith(STAGE) else None
 

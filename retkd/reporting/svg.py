@@ -42,20 +42,21 @@ class Frame:
     def _x_axis(self, x_label: str) -> list[str]:
         right, bottom = self.width - RIGHT, self.height - BOTTOM
         drawn = [f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
-        drawn += [_text(self.px(value), bottom + 14, shown(value), "middle") for value in ticks(*self.x, 5)]
-        return [*drawn, _text(right, self.height - 4, x_label, "end")]
+        drawn += [text(self.px(value), bottom + 14, shown(value), "middle") for value in ticks(*self.x, 5)]
+        return [*drawn, text(right, self.height - 4, x_label, "end")]
 
     def _y_axis(self) -> list[str]:
         drawn = []
         for value in ticks(*self.y, 4):
             y = self.py(value)
             drawn.append(f'<line class="grid" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            drawn.append(_text(LEFT - 6, y + 3.5, shown(value), "end"))
+            drawn.append(text(LEFT - 6, y + 3.5, shown(value), "end"))
         return drawn
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def text(x: float, y: float, words: str, anchor: str) -> str:
+    """Small words at a place in pixels; ``anchor`` is start, middle or end."""
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def span(values: Iterable[float], around_zero: bool = False, margin: float = 0.05) -> tuple[float, float]:

@@ -84,6 +84,11 @@ class Config(Optimisation, StageConfig):
             raise ValueError(
                 f"the objective {vectors[0]} reads the student's vectors, and what `teach` makes has none: use `train`"
             )
+        unfit = [term.kind for term in terms if term.reads_layers or term.needs_exits]
+        if unfit:
+            raise ValueError(
+                f"the objective {unfit[0]} reads layers or exits of a student: it is for stages of kind train"
+            )
         return self
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.objectives import Objectives
 from retkd.optimisation import Optimisation
@@ -21,6 +21,8 @@ VERSION = 1
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
 OUTPUTS = ("encoder",)
+SPEED_LISTS = 64
+"""Candidate lists whose texts time the exits of a student."""
 
 
 class Config(Optimisation, StageConfig):
@@ -35,6 +37,25 @@ class Config(Optimisation, StageConfig):
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
 
+    @property
+    def folders(self) -> dict[str, str]:
+        """Models beside the one under the stage's own name: ``STAGE:NAME`` -> folder in the artifact."""
+        return dict(getattr(self.student, "folders", {}))
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        exits = getattr(self.student, "exits", None)
+        for term in self.objective:
+            if term.needs_exits and not exits:
+                raise ValueError(
+                    f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
+                )
+            if term.reads_layers and exits:
+                raise ValueError(
+                    f"the objective {term.kind} reads layers, which a student with exits does not give: use `dense`"
+                )
+        return self
+
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish ``model/`` (a sentence-transformers folder), ``trace.jsonl`` and ``student.json``."""
@@ -43,9 +64,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd import candidates as table
     from retkd.collator import Collator
     from retkd.dense_teacher import dense_teachers
-    from retkd.distillation import DistilledEncoder
     from retkd.examples import CandidateLists, require_objective, teachers_of
-    from retkd.objectives.base import Training, leaves
+    from retkd.objectives.base import leaves
     from retkd.resources import device
     from retkd.trainer import train, write_trace
 
@@ -60,8 +80,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     require_objective(terms, rows, config.steps)
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(terms))
     whole = dense_teachers(leaves(objective), "train", inputs, where, out / "work")
-    training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
-    model = DistilledEncoder(encoder, objective, training)
+    dims = {ref: each.dim for ref, each in whole.items()}
+    model = _module(config, objective, inputs, encoder, dims, where)
     trace = train(
         model,
         examples,
@@ -78,13 +98,56 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     )
     encoder.model.eval()
     save_model(encoder.model, out / "model")
+    timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
     for name, write in (
         ("trace.jsonl", partial(write_trace, trace)),
         ("student.json", partial(_describe, config, encoder)),
     ):
         with atomic(out / name) as temporary:
             write(temporary)
-    return _metrics(config, examples, trace, model)
+    return _metrics(config, examples, trace, model, timings)
+
+
+def _module(
+    config: Config, objective: list[Any], inputs: Inputs, encoder: Any, teacher_dims: dict[str, int], where: str
+) -> Any:
+    """The student under its objective, with the encoders whose layers teach it."""
+    from retkd.distillation import DistilledEncoder
+    from retkd.exit_distillation import DistilledExits
+    from retkd.layer_teachers import layer_teachers, stack_of
+    from retkd.objectives.base import Training
+
+    teachers = layer_teachers(objective, inputs, encoder, where)
+    training = Training(
+        encoder.dim,
+        teacher_dims,
+        config.steps,
+        inputs.seed,
+        stack_of(encoder, "the student") if teachers else None,
+        {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
+    )
+    if config.folders:
+        return DistilledExits(encoder, objective, config.student.weights, training)
+    return DistilledEncoder(encoder, objective, training, teachers)
+
+
+def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Path) -> dict[str, float]:
+    """Publish the model of each exit; how fast each encodes queries and documents."""
+    from retkd.encoder import Encoder
+    from retkd.exporters.speed import document_speed, query_speed
+    from retkd.students.multi_exit import exit_model
+
+    texts = [examples[position] for position in range(min(len(examples), SPEED_LISTS))]
+    documents = list(dict.fromkeys(text for example in texts for text in example.documents))
+    told: dict[str, float] = {}
+    for exit, (name, folder) in zip(encoder.exits, config.folders.items(), strict=True):
+        if folder != "model":
+            save_model(exit_model(encoder, exit).model, out / folder)
+        alone = Encoder.load(out / folder, str(encoder.model.device))
+        budget = inputs.runtime.tokens_per_batch
+        speed = query_speed(alone, [e.query for e in texts], budget) | document_speed(alone, documents, budget)
+        told |= {f"{name}.{what}": value for what, value in speed.items()}
+    return told
 
 
 def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) -> Any:
@@ -124,7 +187,9 @@ def _describe(config: Config, encoder: Any, path: Path) -> None:
     path.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _metrics(config: Config, examples: Any, trace: list[dict[str, Any]], model: Any) -> Metrics:
+def _metrics(
+    config: Config, examples: Any, trace: list[dict[str, Any]], model: Any, timings: dict[str, float]
+) -> Metrics:
     values = {
         "queries": len(examples),
         "parameters": sum(p.numel() for p in model.encoder.parameters()),
@@ -132,4 +197,4 @@ def _metrics(config: Config, examples: Any, trace: list[dict[str, Any]], model: 
         **dev_values(trace, config.primary),
         **{name: float(value) for name, value in model.objective.told().items()},
     }
-    return Metrics(rows_in=len(examples.doc_ids), rows_out=len(examples.doc_ids), values=values)
+    return Metrics(rows_in=len(examples.doc_ids), rows_out=len(examples.doc_ids), values=values, timings=timings)

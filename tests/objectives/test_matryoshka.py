@@ -153,3 +153,8 @@ def test_wrappers_wrap_each_other() -> None:
     assert [leaf.kind for leaf in term.leaves] == ["cosine"]
     assert [tuple(p.shape) for p in term.bind(TRAINING).parameters()] == [(8, 6), (8, 2)]
     assert value(term) > 0
+
+
+def test_a_term_that_reads_layers_stands_beside_and_not_inside() -> None:
+    with pytest.raises(ValidationError, match=r"hidden_cosine reads layers or exits.*put it beside this term"):
+        Matryoshka(dims=[4], terms=[{"kind": "hidden_cosine", "model": "base"}])

@@ -1,0 +1,45 @@
+"""Losses on maps between the tokens of a query and those of a document: what an attention across both would be."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def token_map(
+    rows: Float[Tensor, "pair row width"],
+    columns: Float[Tensor, "pair column width"],
+    column_mask: Bool[Tensor, "pair column"],
+) -> Float[Tensor, "pair row column"]:
+    """Log-softmax over the valid columns of rows x columns / sqrt(width); minus infinity at padding columns.
+
+    A row's probabilities sum to 1. Rows of padding hold no meaning.
+    """
+    products = rows @ columns.transpose(1, 2) / rows.shape[-1] ** 0.5
+    return torch.log_softmax(products.masked_fill(~column_mask[:, None, :], -torch.inf), dim=-1)
+
+
+def map_difference(
+    student: Float[Tensor, "pair row column"],
+    teacher: Float[Tensor, "pair row column"],
+    row_mask: Bool[Tensor, "pair row"],
+    column_mask: Bool[Tensor, "pair column"],
+) -> Float[Tensor, "pair"]:
+    """By pair, the sum over valid cells of the squared difference of two maps' probabilities. Teacher detached.
+
+    The sum, not the mean: as SimXNS's code of LEAD has its baseline VIRT (Li et al. 2022).
+    """
+    valid = row_mask[:, :, None] & column_mask[:, None, :]
+    return ((student.exp() - teacher.detach().exp()) ** 2).masked_fill(~valid, 0.0).sum(dim=(1, 2))
+
+
+def map_kl(
+    student: Float[Tensor, "pair row column"],
+    teacher: Float[Tensor, "pair row column"],
+    row_mask: Bool[Tensor, "pair row"],
+    column_mask: Bool[Tensor, "pair column"],
+) -> Float[Tensor, "pair"]:
+    """By pair, the mean over valid rows of KL(teacher || student), in nats. Teacher detached. Wang et al. 2022 (DiDE)."""
+    shut = ~column_mask[:, None, :]
+    target, own = teacher.detach().masked_fill(shut, 0.0), student.masked_fill(shut, 0.0)
+    entropies = (target.exp() * (target - own)).masked_fill(shut, 0.0).sum(dim=-1)
+    return entropies.masked_fill(~row_mask, 0.0).sum(dim=1) / row_mask.sum(dim=1).clamp(min=1)
