@@ -241,6 +241,7 @@ for _kind in (
     "select",
     "sparsify",
     "train",
+    "choose",
     "index",
     "evaluate",
     "export",

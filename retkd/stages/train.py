@@ -92,13 +92,7 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
         return None
     lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
     budget = inputs.runtime.tokens_per_batch
-
-    def measures() -> dict[str, float]:
-        documents = encoder.encode(list(lists.documents.values()), "document", budget)
-        queries = encoder.encode(list(lists.queries.values()), "query", budget)
-        return {config.primary: lists.mean(config.primary, lists.inner_products(queries, documents))}
-
-    return measures
+    return lambda: {config.primary: lists.measure_of(encoder, config.primary, budget)}
 
 
 def save_model(model: Any, folder: Path) -> None:
