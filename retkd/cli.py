@@ -242,6 +242,7 @@ for _kind in (
     "sparsify",
     "train",
     "choose",
+    "partner",
     "index",
     "evaluate",
     "export",

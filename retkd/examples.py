@@ -54,6 +54,20 @@ class CandidateLists(Sequence[Example]):
         )
 
 
+class Repeated(Sequence[Example]):
+    """Examples of which some stand several times: ``times`` is a number from 1 on for each."""
+
+    def __init__(self, examples: Sequence[Example], times: np.ndarray) -> None:
+        self.examples = examples
+        self.places = np.repeat(np.arange(len(examples)), times)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: Any) -> Example:  # type: ignore[override]
+        return self.examples[int(self.places[position])]
+
+
 def _complete(rows: pa.Table, name: str) -> np.ndarray:
     column = rows[table.TEACHER + name]
     if column.null_count:

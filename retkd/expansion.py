@@ -120,6 +120,7 @@ def _untrained(train: dict[str, Any]) -> dict[str, Any]:
 def _contrastive(train: dict[str, Any]) -> dict[str, Any]:
     """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher."""
     own = [term for term in train["objective"] if term["kind"] == "infonce"]
+    train.pop("co_train", None)
     return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}
 
 

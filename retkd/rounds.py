@@ -6,6 +6,9 @@ keeps its name and is the last round. So what indexes, evaluates and exports it 
 
 * ``mine_roundR`` is the written mine stage with the student of round R - 1 as its miner. It mines ``train`` alone, unless
   the training looks at dev. A teacher scores each pair once, so ``score_roundR`` costs the pairs that are new.
+* With ``errors`` (UNDO) each later round scores its lists with the student before too, and sees more often the queries where
+  that student's order is furthest from the teacher's. With `at_least`, a round without errors, or with as many as the one
+  before, makes no step where students go on from each other: the loop has stopped.
 * Overrides of the written stages reach every round, overrides of ``train_round2`` and the like that round alone.
 * The controls zero_shot and contrastive are those of the train stage as it was written: its base, the first round's
   lists and, where students go on from each other, as many steps as all rounds together.
@@ -17,10 +20,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from retkd.copies import going_on, inserted, redirected, require_free, require_train
+from retkd.errors import RecipeError
 from retkd.parts import Part
+from retkd.selection.repeats import Disagreement
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
+
+STUDENT = "student"
+"""The column of the student before, in the score stages of rounds with `errors`."""
 
 
 class Rounds(Part):
@@ -33,6 +41,9 @@ class Rounds(Part):
     )
     miner: Literal["student", "fused"] = Field(
         default="student", description="student: its nearest documents alone; fused: with the written miner's"
+    )
+    errors: Disagreement | None = Field(
+        default=None, description="see the queries more often that the student before ranks unlike the teacher"
     )
 
 
@@ -49,9 +60,18 @@ def with_rounds(stages: dict[str, Any], typed: "Recipe", rounds: Rounds) -> tupl
             mine["miner"] = _miner(stages[chain[-1]]["miner"], typed.stages[chain[-1]].miner.depth, previous, rounds)
             if typed.stages[rounds.train].evaluate_every is None:
                 mine["splits"] = ["train"]
+            if rounds.errors is not None:
+                _add_errors(added, typed, chain, names, number, previous, rounds)
         last = number == rounds.count
         student = rounds.train if last else f"{rounds.train}_round{number}"
         added[student] = redirected(stages, typed, rounds.train, names)
+        if number > 1 and rounds.errors is not None:
+            stop = rounds.errors.at_least is not None and rounds.start == "previous"
+            added[student]["batches"] = {
+                "kind": "oversampled",
+                "repeats": names[_nearest(typed, chain, "select")],
+                "stop": stop,
+            }
         if number > 1 and rounds.start == "previous":
             added[student]["student"] = going_on(written["student"], previous)
         previous = student
@@ -68,6 +88,44 @@ def _chain(typed: "Recipe", train: str) -> list[str]:
     while (stage := typed.stages[chain[-1]]).kind != "mine":
         chain.append(stage.candidates)
     return chain
+
+
+def _nearest(typed: "Recipe", chain: list[str], kind: str) -> str:
+    """The stage of this kind that is nearest to the train stage."""
+    for name in chain:
+        if typed.stages[name].kind == kind:
+            return name
+    raise RecipeError(
+        f"`rounds.errors` needs a stage of kind {kind} between mining and training, and there is none",
+        where="rounds.errors",
+        seen=" <- ".join(chain),
+        next_step=f"put a stage of kind {kind} there, or leave `errors` out",
+    )
+
+
+def _add_errors(
+    added: dict[str, Any],
+    typed: "Recipe",
+    chain: list[str],
+    names: dict[str, str],
+    number: int,
+    student: str,
+    rounds: Rounds,
+) -> None:
+    """The student before as one more teacher of the round's lists, and what it gets wrong as `repeats` of its select stage."""
+    score, select = (_nearest(typed, chain, kind) for kind in ("score", "select"))
+    if STUDENT in typed.stages[score].teachers:
+        raise RecipeError(
+            f"`rounds.errors` writes the column {STUDENT!r}, and the recipe has a teacher of that name",
+            where=f"stages.{score}.teachers.{STUDENT}",
+            next_step="rename the teacher",
+        )
+    added[names[score]]["teachers"][STUDENT] = {"kind": "bi_encoder", "model": student}
+    assert rounds.errors is not None
+    repeats = {**rounds.errors.model_dump(), "student": STUDENT}
+    if number > 2 and rounds.errors.at_least is not None:
+        repeats["before"] = f"{select}_round{number - 1}"
+    added[names[select]]["repeats"] = repeats
 
 
 def _miner(written: dict[str, Any], depth: int, student: str, rounds: Rounds) -> dict[str, Any]:
