@@ -250,6 +250,8 @@ for _kind in (
     "select",
     "sparsify",
     "train",
+    "choose",
+    "partner",
     "index",
     "evaluate",
     "export",

@@ -54,6 +54,20 @@ class CandidateLists(Sequence[Example]):
         )
 
 
+class Repeated(Sequence[Example]):
+    """Examples of which some stand several times: ``times`` is a number from 1 on for each."""
+
+    def __init__(self, examples: Sequence[Example], times: np.ndarray) -> None:
+        self.examples = examples
+        self.places = np.repeat(np.arange(len(examples)), times)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: Any) -> Example:  # type: ignore[override]
+        return self.examples[int(self.places[position])]
+
+
 def _complete(rows: pa.Table, name: str) -> np.ndarray:
     column = rows[table.TEACHER + name]
     if column.null_count:
@@ -72,8 +86,8 @@ def require_objective(objective: Sequence["Objective"], rows: pa.Table, steps: i
     labelled = any(r is not None and r > 0 for r in rows["relevance"].unique().to_pylist())
     for term in objective:
         reader = f"the objective {term.kind!r}"  # type: ignore[attr-defined]
-        if term.teacher_name is not None:
-            table.require_scale(rows, term.teacher_name, term.scales, reader, term.RULE)
+        for teacher in term.teacher_names:
+            table.require_scale(rows, teacher, term.scales, reader, term.RULE)
         if term.needs_lists:
             require_lists(rows, reader)
         if term.needs_positives and steps and not labelled:
@@ -86,7 +100,7 @@ def require_objective(objective: Sequence["Objective"], rows: pa.Table, steps: i
 
 def teachers_of(objective: Sequence["Objective"]) -> list[str]:
     """The teacher columns that the terms read, sorted."""
-    return sorted({term.teacher_name for term in objective if term.teacher_name})
+    return sorted({teacher for term in objective for teacher in term.teacher_names})
 
 
 def require_lists(rows: pa.Table, reader: str) -> None:

@@ -1,4 +1,4 @@
-"""Stages that a recipe implies: its rounds (retkd/rounds.py), its controls, its transfer collections, what its report reads.
+"""Stages that a recipe implies: its strategy (retkd/strategies.py), its controls, its transfer collections, what a report reads.
 
 `controls: [bm25, zero_shot, contrastive, teacher]` in an evaluate stage is shorthand. It becomes ordinary stages and
 systems, which the plan prints, `--set` reaches and a reader can write out by hand:
@@ -19,19 +19,20 @@ from retkd.errors import RecipeError
 from retkd.miners.base import Miner
 from retkd.parts import ModelInput
 from retkd.references import inputs_of, named_stage, put, references
-from retkd.rounds import with_rounds
+from retkd.strategies import STRATEGIES, with_strategy
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-TRAINING = {"teach", "train", "select", "generate"}
+TRAINING = {"teach", "train", "choose", "select", "generate"}
 
 
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
     """The raw recipe with implied stages written out. ``typed`` is the same recipe, validated."""
     whole = copy.deepcopy(dict(raw))
-    whole.pop("rounds", None)
-    stages, as_written = with_rounds(whole["stages"], typed)
+    for strategy in STRATEGIES:
+        whole.pop(strategy, None)
+    stages, as_written = with_strategy(whole["stages"], typed)
     evaluations = [name for name, config in typed.stages.items() if config.kind == "evaluate"]
     for name in evaluations:
         _add_controls(stages, typed, name, as_written)
@@ -47,7 +48,7 @@ def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:
 
 
 def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str, as_written: Mapping[str, Any]) -> None:
-    """``as_written``: the train stages that rounds have changed, as the controls are to copy them."""
+    """``as_written``: the train stages that a strategy has changed, as the controls are to copy them."""
     evaluation, config = stages[name], typed.stages[name]
     systems: dict[str, Any] = dict(evaluation.get("systems") or {})
     student = systems.get("student")
@@ -125,6 +126,7 @@ def _contrastive(train: dict[str, Any]) -> dict[str, Any]:
     It is the recipe's own InfoNCE, also where another term wraps it: the control is the plain student.
     """
     own = [term for term in _terms(train["objective"]) if term["kind"] == "infonce"]
+    train.pop("co_train", None)
     return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}
 
 

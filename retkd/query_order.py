@@ -1,4 +1,4 @@
-"""In which order a training sees its queries: shuffled, or so that each batch stays within one topic."""
+"""In which order a training sees its queries: shuffled, some more often than others, or each batch within one topic."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +11,60 @@ from retkd.parts import Candidates, Part, one_of, registry
 
 TOPICS = "clusters.parquet"
 """The file of a select stage's artifact: columns query_id and cluster."""
+REPEATS = "repeats.parquet"
+"""The file of a select stage's artifact: columns query_id and times."""
 
 
-class Shuffled(Part):
+class Batches(Part):
+    """Whole passes over the queries, each shuffled, unless a subclass says otherwise."""
+
+    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray | None:
+        """The topic of each query; None: all are of one."""
+        return None
+
+    def times(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray | None:
+        """How often a pass has each query; None: once."""
+        return None
+
+    def stops(self, times: np.ndarray | None) -> bool:
+        """Whether there is nothing to train on, so that no step is made."""
+        return False
+
+
+class Shuffled(Batches):
     """Whole passes over the queries, each shuffled."""
 
     kind: Literal["shuffled"] = "shuffled"
 
-    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray | None:
-        """None: all queries are of one topic."""
-        return None
+
+class Oversampled(Batches):
+    """Whole shuffled passes in which the queries that a select stage's `repeats` chose stand several times."""
+
+    kind: Literal["oversampled"] = "oversampled"
+    repeats: Candidates | None = None
+    """The select stage that has them; default: the stage's own `candidates`."""
+    stop: bool = False
+    """No step where no query is repeated: the student is published as it begins. So a loop of rounds ends."""
+
+    def times(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray:
+        """As the select stage says. Raises :class:`DataError` where it does not."""
+        stage = self.repeats or candidates
+        return _numbers(
+            query_ids,
+            artifacts[stage] / REPEATS,
+            "times",
+            missing=f"the stage {stage!r} does not say which queries to repeat",
+            where="batches: {kind: oversampled}",
+            allowed="a select stage with `repeats: {teacher: ..., student: ...}`",
+            next_step=f"add `repeats` to stages.{stage}, or name the select stage that has them in batches.repeats",
+        )
+
+    def stops(self, times: np.ndarray | None) -> bool:
+        """With ``stop``, where nothing is repeated."""
+        return self.stop and times is not None and bool((times == 1).all())
 
 
-class ByTopic(Part):
+class ByTopic(Batches):
     """Each batch from one cluster of the queries (TAS-B), drawn in proportion to its size.
 
     A cluster's queries come in whole shuffled passes too, so that every query is as likely as any other; one with fewer
@@ -39,43 +80,66 @@ class ByTopic(Part):
         return read_topics(query_ids, self.clusters or candidates, artifacts)
 
 
-BATCHES = registry("batches", Shuffled, ByTopic)
+BATCHES = registry("batches", Shuffled, ByTopic, Oversampled)
 AnyBatches: Any = one_of(BATCHES)
 
 
 def write_topics(query_ids: Sequence[str], topics: np.ndarray, folder: Path) -> None:
     """Write ``clusters.parquet`` into an artifact's folder."""
+    _write(query_ids, topics, folder / TOPICS, "cluster")
+
+
+def write_repeats(query_ids: Sequence[str], times: np.ndarray, folder: Path) -> None:
+    """Write ``repeats.parquet`` into an artifact's folder."""
+    _write(query_ids, times, folder / REPEATS, "times")
+
+
+def read_topics(query_ids: Sequence[str], stage: str, artifacts: Mapping[str, Path]) -> np.ndarray:
+    """The cluster of each query, int64, as a stage published it."""
+    return _numbers(
+        query_ids,
+        artifacts[stage] / TOPICS,
+        "cluster",
+        missing=f"the stage {stage!r} has no clusters of queries",
+        where="batches: {kind: by_topic}",
+        allowed="a select stage with `clusters: {model: ..., num_clusters: ...}`",
+        next_step=f"add `clusters` to stages.{stage}, or name the select stage that has them in batches.clusters",
+    )
+
+
+def num_repeated(folder: Path) -> int:
+    """How many queries an artifact's ``repeats.parquet`` has more than once."""
+    import pyarrow.parquet as pq
+
+    return int((pq.read_table(folder / REPEATS)["times"].to_numpy() > 1).sum())
+
+
+def _write(query_ids: Sequence[str], values: np.ndarray, path: Path, column: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from retkd.shards import atomic
 
-    rows = pa.table({"query_id": pa.array(query_ids, pa.string()), "cluster": pa.array(topics, pa.int32())})
-    with atomic(folder / TOPICS) as temporary:
+    rows = pa.table({"query_id": pa.array(query_ids, pa.string()), column: pa.array(values, pa.int32())})
+    with atomic(path) as temporary:
         pq.write_table(rows, temporary)
 
 
-def read_topics(query_ids: Sequence[str], stage: str, artifacts: Mapping[str, Path]) -> np.ndarray:
-    """The cluster of each query, int64, as a stage published it."""
+def _numbers(query_ids: Sequence[str], path: Path, column: str, missing: str, **told: str) -> np.ndarray:
+    """One int64 per query. Raises :class:`DataError` where there is no file, which ``told`` is about, or no number."""
     import pyarrow.parquet as pq
 
-    path = artifacts[stage] / TOPICS
     if not path.exists():
-        raise DataError(
-            f"the stage {stage!r} has no clusters of queries",
-            where="batches: {kind: by_topic}",
-            allowed="a select stage with `clusters: {model: ..., num_clusters: ...}`",
-            next_step=f"add `clusters` to stages.{stage}, or name the select stage that has them in batches.clusters",
-        )
+        raise DataError(missing, **told)  # type: ignore[arg-type]
     columns = pq.read_table(path).to_pydict()
-    known = dict(zip(columns["query_id"], columns["cluster"], strict=True))
-    missing = [query_id for query_id in query_ids if query_id not in known]
-    if missing:
+    known = dict(zip(columns["query_id"], columns[column], strict=True))
+    unknown = [query_id for query_id in query_ids if query_id not in known]
+    if unknown:
         raise DataError(
-            "training queries have no cluster",
+            f"training queries have no {column}",
             where=path,
-            seen=f"{len(missing):,}, such as {missing[0]!r}",
-            next_step="name in batches.clusters the select stage that the training lists come from",
+            seen=f"{len(unknown):,}, such as {unknown[0]!r}",
+            next_step="name in `batches` the select stage that the training lists come from",
         )
     return np.array([known[query_id] for query_id in query_ids], dtype=np.int64)
 

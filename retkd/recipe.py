@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from retkd.alternation import Alternate
+from retkd.chain import Chain
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError, did_you_mean
 from retkd.expansion import expanded
@@ -20,6 +22,7 @@ from retkd.references import reference_problems
 from retkd.rounds import Rounds
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
+from retkd.strategies import named
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -39,7 +42,7 @@ class Expected(Part):
 
 
 class Recipe(Part):
-    """The typed recipe. ``stages`` holds the written stages and those that rounds, controls and transfer collections add."""
+    """The typed recipe. ``stages`` holds the written stages and those that a strategy, controls and transfer collections add."""
 
     name: Name
     seed: int = Field(default=13, ge=0, lt=2**32, description="of every stage that draws at random")
@@ -48,6 +51,12 @@ class Recipe(Part):
     transfer: dict[Name, AnyCollection] = Field(default={}, description="collections to evaluate on without training")
     stages: dict[Name, AnyStage] = Field(min_length=1)
     rounds: Rounds | None = Field(default=None, description="mine again with the student; written out as stages")
+    chain: Chain | None = Field(
+        default=None, description="teacher assistants, earlier generations; written out as stages"
+    )
+    alternate: Alternate | None = Field(
+        default=None, description="student and teacher teach each other in turn; written out as stages"
+    )
     runtime: Runtime = Runtime()
     expected: list[Expected] = []
     budget: str | None = Field(default=None, description="which entry of `budgets` applies")
@@ -59,6 +68,14 @@ class Recipe(Part):
         if name in TAKEN:
             raise ValueError(f"a recipe cannot be named {name}: the workspace has a folder of that name")
         return name
+
+    @model_validator(mode="after")
+    def _one_strategy(self) -> "Recipe":
+        if len(found := named(self)) > 1:
+            raise ValueError(
+                f"a recipe has at most one of rounds, chain and alternate, and this one has {' and '.join(found)}"
+            )
+        return self
 
     def seed_of(self, stage: str) -> int:
         """The seed that a stage runs with."""
@@ -91,7 +108,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
 
 
 def _of_implied_stage(raw: Mapping[str, Any], settings: list[Setting], setting: Setting) -> bool:
-    """Whether an override speaks of a stage that is not written: one that rounds, controls or transfer add, or a misspelt one."""
+    """Whether an override speaks of no written stage: of one that a strategy, controls or transfer add, or a misspelt one."""
     path = setting[0]
     new = {each[0][1] for each in settings if each[0][0] == "stages" and each[0][2:] == ("kind",)}
     return path[0] == "stages" and len(path) > 2 and path[1] not in {*(raw.get("stages") or {}), *new}

@@ -97,6 +97,7 @@ def _families() -> dict[str, Any]:
     from retkd.llms import LLMS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
+    from retkd.partners import PARTNERS
     from retkd.query_order import BATCHES
     from retkd.selection import FILTERS, LABELS, SAMPLERS
     from retkd.selection.targets import TARGETS
@@ -122,5 +123,6 @@ def _families() -> dict[str, Any]:
         "batches": BATCHES,
         "students": STUDENTS,
         "objectives": OBJECTIVES,
+        "partners": PARTNERS,
         "exporters": EXPORTERS,
     }

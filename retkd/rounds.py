@@ -6,6 +6,9 @@ keeps its name and is the last round. So what indexes, evaluates and exports it 
 
 * ``mine_roundR`` is the written mine stage with the student of round R - 1 as its miner. It mines ``train`` alone, unless
   the training looks at dev. A teacher scores each pair once, so ``score_roundR`` costs the pairs that are new.
+* With ``errors`` (UNDO) each later round scores its lists with the student before too, and sees more often the queries where
+  that student's order is furthest from the teacher's. With `at_least`, a round without errors, or with as many as the one
+  before, makes no step where students go on from each other: the loop has stopped.
 * Overrides of the written stages reach every round, overrides of ``train_round2`` and the like that round alone.
 * The controls zero_shot and contrastive are those of the train stage as it was written: its base, the first round's
   lists and, where students go on from each other, as many steps as all rounds together.
@@ -16,12 +19,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from retkd.errors import RecipeError, did_you_mean
-from retkd.parts import ModelInput, Part
-from retkd.references import put, references
+from retkd.copies import going_on, inserted, redirected, require_free, require_train
+from retkd.errors import RecipeError
+from retkd.parts import Part
+from retkd.selection.repeats import Disagreement
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
+
+STUDENT = "student"
+"""The column of the student before, in the score stages of rounds with `errors`."""
 
 
 class Rounds(Part):
@@ -35,61 +42,90 @@ class Rounds(Part):
     miner: Literal["student", "fused"] = Field(
         default="student", description="student: its nearest documents alone; fused: with the written miner's"
     )
+    errors: Disagreement | None = Field(
+        default=None, description="see the queries more often that the student before ranks unlike the teacher"
+    )
 
 
-def with_rounds(stages: dict[str, Any], typed: "Recipe") -> tuple[dict[str, Any], dict[str, Any]]:
+def with_rounds(stages: dict[str, Any], typed: "Recipe", rounds: Rounds) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the raw stages with every round written out, the train stage that controls copy by its name)."""
-    rounds = typed.rounds
-    if rounds is None:
-        return stages, {}
     chain = _chain(typed, rounds.train)
     written, added, previous = copy.deepcopy(stages[rounds.train]), {}, ""
     for number in range(1, rounds.count + 1):
         names = {name: name if number == 1 else f"{name}_round{number}" for name in chain}
         if number > 1:
             for name in reversed(chain):
-                added[names[name]] = _redirected(stages, typed, name, names)
+                added[names[name]] = redirected(stages, typed, name, names)
             mine = added[names[chain[-1]]]
             mine["miner"] = _miner(stages[chain[-1]]["miner"], typed.stages[chain[-1]].miner.depth, previous, rounds)
             if typed.stages[rounds.train].evaluate_every is None:
                 mine["splits"] = ["train"]
+            if rounds.errors is not None:
+                _add_errors(added, typed, chain, names, number, previous, rounds)
         last = number == rounds.count
         student = rounds.train if last else f"{rounds.train}_round{number}"
-        added[student] = _redirected(stages, typed, rounds.train, names)
+        added[student] = redirected(stages, typed, rounds.train, names)
+        if number > 1 and rounds.errors is not None:
+            stop = rounds.errors.at_least is not None and rounds.start == "previous"
+            added[student]["batches"] = {
+                "kind": "oversampled",
+                "repeats": names[_nearest(typed, chain, "select")],
+                "stop": stop,
+            }
         if number > 1 and rounds.start == "previous":
-            kept = {key: value for key, value in written["student"].items() if key != "layers"}
-            added[student]["student"] = {**kept, "base": previous}
+            added[student]["student"] = going_on(written["student"], previous)
         previous = student
-    _require_free(stages, added, rounds.train)
+    require_free(stages, added, [rounds.train], "rounds")
     if rounds.start == "previous":
         written["steps"] = rounds.count * typed.stages[rounds.train].steps
-    return _inserted(stages, added, rounds.train), {rounds.train: written}
+    return inserted(stages, added, rounds.train), {rounds.train: written}
 
 
 def _chain(typed: "Recipe", train: str) -> list[str]:
     """The stages that hand on candidates to the train stage, from the last to the mine stage."""
-    trains = [name for name, stage in typed.stages.items() if stage.kind == "train"]
-    if train not in trains:
-        raise RecipeError(
-            "`rounds` repeats a train stage, and there is none of that name",
-            where="rounds.train",
-            seen=train,
-            allowed=", ".join(trains) or "a stage of kind train",
-            next_step=did_you_mean(train, trains),
-        )
+    require_train(typed, train, "rounds", "train")
     chain = [typed.stages[train].candidates]
     while (stage := typed.stages[chain[-1]]).kind != "mine":
         chain.append(stage.candidates)
     return chain
 
 
-def _redirected(stages: dict[str, Any], typed: "Recipe", name: str, names: dict[str, str]) -> dict[str, Any]:
-    """A copy of a stage that reads the stages of its round."""
-    stage: dict[str, Any] = copy.deepcopy(stages[name])
-    for path, marker, value in references(typed.stages, name):
-        if value in names and not isinstance(marker, ModelInput):
-            put(stage, path, names[value])
-    return stage
+def _nearest(typed: "Recipe", chain: list[str], kind: str) -> str:
+    """The stage of this kind that is nearest to the train stage."""
+    for name in chain:
+        if typed.stages[name].kind == kind:
+            return name
+    raise RecipeError(
+        f"`rounds.errors` needs a stage of kind {kind} between mining and training, and there is none",
+        where="rounds.errors",
+        seen=" <- ".join(chain),
+        next_step=f"put a stage of kind {kind} there, or leave `errors` out",
+    )
+
+
+def _add_errors(
+    added: dict[str, Any],
+    typed: "Recipe",
+    chain: list[str],
+    names: dict[str, str],
+    number: int,
+    student: str,
+    rounds: Rounds,
+) -> None:
+    """The student before as one more teacher of the round's lists, and what it gets wrong as `repeats` of its select stage."""
+    score, select = (_nearest(typed, chain, kind) for kind in ("score", "select"))
+    if STUDENT in typed.stages[score].teachers:
+        raise RecipeError(
+            f"`rounds.errors` writes the column {STUDENT!r}, and the recipe has a teacher of that name",
+            where=f"stages.{score}.teachers.{STUDENT}",
+            next_step="rename the teacher",
+        )
+    added[names[score]]["teachers"][STUDENT] = {"kind": "bi_encoder", "model": student}
+    assert rounds.errors is not None
+    repeats = {**rounds.errors.model_dump(), "student": STUDENT}
+    if number > 2 and rounds.errors.at_least is not None:
+        repeats["before"] = f"{select}_round{number - 1}"
+    added[names[select]]["repeats"] = repeats
 
 
 def _miner(written: dict[str, Any], depth: int, student: str, rounds: Rounds) -> dict[str, Any]:
@@ -97,21 +133,3 @@ def _miner(written: dict[str, Any], depth: int, student: str, rounds: Rounds) ->
     if rounds.miner == "student":
         return nearest
     return {"kind": "fused", "depth": depth, "miners": [copy.deepcopy(written), nearest]}
-
-
-def _require_free(stages: dict[str, Any], added: dict[str, Any], train: str) -> None:
-    taken = [name for name in added if name in stages and name != train]
-    if taken:
-        raise RecipeError(
-            "the recipe has a stage of a name that `rounds` gives to one of its own",
-            where=f"stages.{taken[0]}",
-            seen=taken[0],
-            next_step="rename the stage",
-        )
-
-
-def _inserted(stages: dict[str, Any], added: dict[str, Any], train: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, stage in stages.items():
-        found |= added if name == train else {name: stage}
-    return found

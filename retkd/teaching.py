@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Example, Features, ScoredBatch
+from retkd.batching import settle
 from retkd.beca import Beca
 from retkd.beca_scorer import BecaScorer
 from retkd.collator import Collator, lists
@@ -20,6 +21,7 @@ from retkd.distillation import WeightedObjective
 from retkd.errors import ModelError
 from retkd.layers import layer_list
 from retkd.objectives.base import Objective, Training
+from retkd.partners import CrossEncoderPartner
 from retkd.segment_head import SegmentCrossEncoder
 from retkd.uni_encoder import UniEncoder
 from retkd.uni_scorer import UniScorer
@@ -102,13 +104,13 @@ def collator(scorer: Scorer, teachers: dict[str, DenseTeacher]) -> PairCollator 
     return PairCollator(scorer)
 
 
-def new_scorer(folder: Path, device: str, config: "Config") -> PairScorer | BecaScorer:
+def new_scorer(folder: Path, device: str, config: "Config | CrossEncoderPartner") -> PairScorer | BecaScorer:
     """The checkpoint under the head asked for: its own where it has one of that kind, else a new one. Frozen as asked."""
     from transformers import AutoTokenizer
 
     load, kind = HEADS[config.head]
     model = load(folder)
-    if isinstance(model, UniEncoder):
+    if isinstance(model, UniEncoder) and not isinstance(config, CrossEncoderPartner):
         model.mask, model.candidates_per_pass = config.mask, config.candidates_per_pass
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = config.max_length
@@ -142,6 +144,14 @@ HEADS: dict[str, tuple[Any, Any]] = {
     "beca": (Beca.load, BecaScorer),
 }
 """Head -> what loads its model from a checkpoint, and what runs it on texts."""
+
+
+def save_scorer(scorer: Scorer, folder: Path) -> None:
+    """Save a model of pairs or lists with its tokeniser, as the teacher kind of its head loads it."""
+    scorer.model.eval()
+    scorer.model.save_pretrained(str(folder))
+    settle(scorer.tokenizer, scorer.max_length)
+    scorer.tokenizer.save_pretrained(str(folder))
 
 
 def optimizer(model: nn.Module, config: "Config") -> torch.optim.Optimizer | None:

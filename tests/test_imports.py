@@ -23,8 +23,11 @@ FAMILIES = (
 )
 ABOVE_STAGES = (
     "absent",
+    "alternation",
     "ask",
+    "chain",
     "cli",
+    "copies",
     "delivery",
     "doctor",
     "exchange",
@@ -38,6 +41,7 @@ ABOVE_STAGES = (
     "rounds",
     "runner",
     "screen",
+    "strategies",
     "summary",
 )
 """What runs stages or reads whole recipes. It may import anything; nothing below imports it."""

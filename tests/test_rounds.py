@@ -122,3 +122,50 @@ def test_two_rounds_from_end_to_end(tmp_path: Path) -> None:
     assert manifests["train"]["key_inputs"]["params"]["student"]["base"] == student
     assert (artifacts["train"] / "model" / "model.safetensors").exists()
     assert {step.action for step in runner.plan(recipe, workspace, list(artifacts))} == {"skip"}
+
+
+ERRORS = TEXT + "rounds: {count: 3, errors: {teacher: ce, share: 0.4, times: 3, at_least: 0.5}}\n"
+
+
+def test_errors_of_the_student_before_are_seen_more_often(tmp_path: Path) -> None:
+    """Round 1 is the one-shot training; later ones score their lists with the student before, and go by what it gets wrong."""
+    recipe = load(written(tmp_path, ERRORS))
+    plain = load(tmp_path / "recipe.yaml", ["rounds.errors=null"])
+    assert told(recipe, "train_round1") == told(plain, "train_round1")
+    assert told(recipe, "select") == told(plain, "select")
+    for number, student, before in ((2, "train_round1", None), (3, "train_round2", "select_round2")):
+        teachers = told(recipe, f"score_round{number}")["teachers"]
+        assert list(teachers) == ["ce", "student"]
+        assert (teachers["student"]["kind"], teachers["student"]["model"]) == ("bi_encoder", student)
+        repeats = told(recipe, f"select_round{number}")["repeats"]
+        assert {key: repeats[key] for key in ("teacher", "student", "share", "times", "at_least", "before")} == {
+            "teacher": "ce",
+            "student": "student",
+            "share": 0.4,
+            "times": 3,
+            "at_least": 0.5,
+            "before": before,
+        }
+        name = "train" if number == 3 else f"train_round{number}"
+        assert told(recipe, name)["batches"] == {
+            "kind": "oversampled",
+            "repeats": f"select_round{number}",
+            "stop": True,
+        }
+    for override in ("rounds.start=scratch", "rounds.errors.at_least=null"):
+        other = load(tmp_path / "recipe.yaml", [override])
+        assert told(other, "train")["batches"]["stop"] is False
+    assert (
+        told(load(tmp_path / "recipe.yaml", ["rounds.errors.at_least=null"]), "select_round3")["repeats"]["before"]
+        is None
+    )
+
+
+def test_errors_need_a_score_and_a_select_stage_and_a_free_column(tmp_path: Path) -> None:
+    path = written(tmp_path, ERRORS)
+    with pytest.raises(
+        RecipeError, match=r"`rounds.errors` needs a stage of kind select .*\n.*\n  seen: score <- mine\n"
+    ):
+        load(path, ["stages.train.candidates=score"])
+    with pytest.raises(RecipeError, match="writes the column 'student', and the recipe has a teacher of that name"):
+        load(path, ["stages.score.teachers.student={kind: bi_encoder, model: /models/base}"])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +44,12 @@ class Reranking:
         left = queries[[query_row[q] for q, _ in self.rows]]
         scores: np.ndarray = np.einsum("pd,pd->p", left, documents[[doc_row[d] for _, d in self.rows]])
         return scores
+
+    def measure_of(self, encoder: Any, measure: str, tokens_per_batch: int | None) -> float:
+        """The mean of a measure over the queries, re-ranked by an encoder's vectors."""
+        documents = encoder.encode(list(self.documents.values()), "document", tokens_per_batch)
+        queries = encoder.encode(list(self.queries.values()), "query", tokens_per_batch)
+        return self.mean(measure, self.inner_products(queries, documents))
 
     def mean(self, measure: str, scores: np.ndarray) -> float:
         """Mean of an ir_measures measure over the queries."""

@@ -110,7 +110,7 @@ for _wrapper in (Matryoshka, Quantised):
 def in_company(terms: Sequence[Objective]) -> Sequence[Objective]:
     """The terms, or a ValueError where one is alone that says too little by itself."""
     others = [term for term in terms if term.BESIDE is None]
-    teaching = [term for term in leaves(others) if term.teacher_name or term.encoders]
+    teaching = [term for term in leaves(others) if term.teacher_names or term.encoders]
     for term in terms:
         if term.BESIDE and not (others if term.BESIDE == "any" else teaching):
             wanted = {"any": "another term, such as infonce", "teacher": "a term that reads the teacher, such as kl"}

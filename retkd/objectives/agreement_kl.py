@@ -1,6 +1,6 @@
 """KL whose queries count by how sure the teacher is and how far the student agrees."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class AgreementKL(ScoreObjective):
         from retkd.losses.listwise import kl
 
         lists = (scored.own, self.teacher_scores(scored), scored.batch.mask)
-        temperatures = {
+        temperatures: dict[str, Any] = {
             "student_temperature": self.student_temperature,
             "teacher_temperature": self.teacher_temperature,
         }

@@ -97,7 +97,7 @@ class Objective(Part):
     @property
     def needs_lists(self) -> bool:
         """Whether this term has no gradient where a query has a single candidate."""
-        return self.teacher_name is not None
+        return bool(self.teacher_names)
 
     @property
     def reads_in_batch(self) -> bool:
@@ -118,6 +118,11 @@ class Objective(Part):
     def teacher_name(self) -> str | None:
         """The teacher column that this term reads, or None."""
         return getattr(self, "teacher", None)
+
+    @property
+    def teacher_names(self) -> tuple[str, ...]:
+        """All teacher columns that this term reads."""
+        return (self.teacher_name,) if self.teacher_name else ()
 
 
 def leaves(objective: Sequence[Objective]) -> list[Objective]:

@@ -10,10 +10,18 @@ STAGE = "stage:"
 
 
 def stage_of_system(evidence: Evidence, system: str) -> str | None:
-    """The stage that trained the model of a dense system; ``None`` when no stage of the run did."""
+    """The stage that trained the model of a dense system; ``None`` when no stage of the run did.
+
+    Behind a choice among several it is the stage that trained the chosen one.
+    """
     params = _params(evidence.manifests.get(evidence.evaluation.name, {}))
     model = ((params.get("systems") or {}).get(system) or {}).get("model")
-    return stage_named(evidence.manifests, model)
+    while (stage := stage_named(evidence.manifests, model)) is not None:
+        manifest = evidence.manifests[stage]
+        if manifest.get("kind") != "choose":
+            return stage
+        model = _params(manifest)["models"][manifest["metrics"]["place"] - 1]
+    return None
 
 
 def stage_named(manifests: Mapping[str, Mapping[str, Any]], reference: object) -> str | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from retkd.parts import one_of, registry
+from retkd.selection.confidence import Confidence
 from retkd.selection.consensus import Agreement, Consensus
 from retkd.selection.curriculum import ClDrd
 from retkd.selection.denoise import Denoise
@@ -10,7 +11,7 @@ from retkd.selection.distance_samplers import TASB, SimANS
 from retkd.selection.filters import Absolute, Margin, Percentage, RankRange
 from retkd.selection.samplers import LogRandom, Mixed, Random, TopAndRandom, TopK
 
-FILTERS = registry("filters", Absolute, Margin, Percentage, RankRange, Consensus, Agreement, Denoise)
+FILTERS = registry("filters", Absolute, Margin, Percentage, RankRange, Consensus, Agreement, Confidence, Denoise)
 SAMPLERS = registry("samplers", TopK, Random, Mixed, LogRandom, TopAndRandom, SimANS, TASB)
 LABELS = registry("labels", ClDrd)
 

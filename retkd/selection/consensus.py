@@ -58,7 +58,8 @@ class Agreement(Filter):
     """Drops whole lists on which two teachers disagree: Kendall's tau-b of their scores below ``min_tau``.
 
     Reads no judgement. Over rows that both have scored; a list that one of them holds for constant has tau 0.
-    A label-free proxy as in uDistil; the measure of agreement is ours.
+    A label-free proxy as in uDistil; the measure of agreement is ours. ``max_tau`` drops lists that teach nothing new: with a
+    student as one of the two, and a filter `confidence` on the other, the middle band of KD^3.
     """
 
     WHOLE_LISTS: ClassVar[bool] = True
@@ -66,6 +67,13 @@ class Agreement(Filter):
     kind: Literal["agreement"] = "agreement"
     teachers: tuple[str, str]
     min_tau: float = Field(default=0.0, ge=-1.0, le=1.0)
+    max_tau: float = Field(default=1.0, ge=-1.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Agreement":
+        if self.max_tau < self.min_tau:
+            raise ValueError(f"max_tau {self.max_tau} is less than min_tau {self.min_tau}")
+        return self
 
     def check(self, rows: "pa.Table") -> None:
         """Both teachers are there; any scale orders a list."""
@@ -75,11 +83,13 @@ class Agreement(Filter):
             scale_of(rows, teacher)
 
     def kept(self, lists: "Lists") -> np.ndarray:
-        """tau >= min_tau, for every row of a list alike."""
+        """min_tau <= tau <= max_tau, for every row of a list alike."""
         one, other = (lists.scores(teacher) for teacher in self.teachers)
         kept = np.zeros(len(one), dtype=bool)
         for _, start, stop in lists.groups:
-            kept[start:stop] = kendall_tau(one[start:stop], other[start:stop]) >= self.min_tau
+            # Rounding must not drop a list of equal orders: its tau is 1.
+            tau = min(kendall_tau(one[start:stop], other[start:stop]), 1.0)
+            kept[start:stop] = self.min_tau <= tau <= self.max_tau
         return kept
 
     @property

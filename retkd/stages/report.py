@@ -15,7 +15,7 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder")
+MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder", "partner")
 AnyStageName = Annotated[str, StageInput(("queries", "candidates", *MODELS, "index", "evaluation", "export"))]
 
 

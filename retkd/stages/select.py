@@ -10,6 +10,7 @@ from retkd.parts import Candidates
 from retkd.selection import AnyFilter, AnyLabels, AnySampler
 from retkd.selection.clusters import Clusters
 from retkd.selection.judgements import Audited
+from retkd.selection.repeats import Repeats
 from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "select"
@@ -33,11 +34,14 @@ class Config(StageConfig):
     )
     labels: AnyLabels | None = Field(default=None, description="graded targets, written as a teacher column")
     clusters: Clusters | None = Field(default=None, description="topics of the queries, for `batches: by_topic`")
+    repeats: Repeats | None = Field(
+        default=None, description="queries that a student gets wrong, for `batches: {kind: oversampled}`"
+    )
     audit: Audited = Audited()
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish the selected table, the other splits, ``audit.json`` and, with ``clusters``, ``clusters.parquet``."""
+    """Publish the selected table, the other splits, ``audit.json``; what `clusters` and `repeats` make beside them."""
     from retkd import candidates as table
     from retkd.shards import atomic, shard_name
 
@@ -61,6 +65,8 @@ def _selected(config: Config, inputs: Inputs, rows: Any, metrics: Metrics, out: 
 
     if config.teacher is not None:
         table.scale_of(rows, config.teacher)
+    if config.repeats is not None:
+        config.repeats.check(rows)
     chosen = select(rows, inputs.collection, "train", **_rules(config), seed=inputs.seed)
     metrics.rows_dropped = chosen.dropped
     told = _audit(config, inputs, rows, chosen)
@@ -73,6 +79,8 @@ def _selected(config: Config, inputs: Inputs, rows: Any, metrics: Metrics, out: 
         metrics.values["pseudo_positives"] = chosen.num_pseudo_positives
     if config.clusters is not None:
         metrics.values["clusters"] = _write_clusters(config.clusters, query_ids, inputs, out)
+    if config.repeats is not None:
+        metrics.values["repeats"] = _write_repeats(config.repeats, rows, query_ids, inputs, out)
     return chosen.rows if config.labels is None else config.labels.applied(chosen.rows)
 
 
@@ -91,6 +99,19 @@ def _audit(config: Config, inputs: Inputs, rows: Any, chosen: Any) -> dict[str, 
         "negatives_to_judge": negatives_to_judge(chosen.rows, collection, "train", count, inputs.seed),
         "false_negatives": measured(rows, collection, "train", config.audit, **_rules(config), seed=inputs.seed),
     }
+
+
+def _write_repeats(repeats: Repeats, rows: Any, query_ids: list[str], inputs: Inputs, out: Path) -> dict[str, Any]:
+    """Which queries are errors, over all their candidates. Where they have not become fewer, none is repeated."""
+    import numpy as np
+
+    from retkd.query_order import write_repeats
+
+    times, told = repeats.times_of(rows, query_ids)
+    if repeats.before is not None and not repeats.fewer(told["errors"], inputs.artifacts[repeats.before]):
+        times, told = np.ones_like(times), {**told, "repeated": False}
+    write_repeats(query_ids, times, out)
+    return told
 
 
 def _write_clusters(clusters: Clusters, query_ids: list[str], inputs: Inputs, out: Path) -> dict[str, int]:

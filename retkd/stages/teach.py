@@ -97,13 +97,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
-    from retkd.batching import settle
     from retkd.dense_teacher import dense_teachers
     from retkd.examples import CandidateLists, require_objective, teachers_of
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
-    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer
+    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer, save_scorer
     from retkd.trainer import train, write_trace
 
     torch.manual_seed(inputs.seed)
@@ -141,10 +140,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         primary=config.primary,
         optimizer=optimizer(model, config),
     )
-    scorer.model.eval()
-    scorer.model.save_pretrained(str(out / "model"))
-    settle(scorer.tokenizer, scorer.max_length)
-    scorer.tokenizer.save_pretrained(str(out / "model"))
+    save_scorer(scorer, out / "model")
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)
     looks = dev_values(trace, config.primary)

@@ -3,12 +3,13 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from retkd.objectives import Objectives
 from retkd.optimisation import Optimisation
+from retkd.partners import AnyPartner
 from retkd.parts import Candidates
 from retkd.query_order import AnyBatches, Shuffled
 from retkd.shards import atomic
@@ -16,11 +17,14 @@ from retkd.stage import Inputs, Metrics, StageConfig
 from retkd.students import AnyStudent
 from retkd.trace import dev_values, losses
 
+if TYPE_CHECKING:
+    from retkd.objectives.base import Training
+
 NAME = "train"
 VERSION = 1
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
-OUTPUTS = ("encoder",)
+OUTPUTS = ("encoder", "partner")
 SPEED_LISTS = 64
 """Candidate lists whose texts time the exits of a student."""
 
@@ -31,11 +35,28 @@ class Config(Optimisation, StageConfig):
     kind: Literal["train"] = "train"
     candidates: Candidates
     student: AnyStudent
-    objective: Objectives = Field(min_length=1)
+    objective: Objectives = Field(description="weighted terms; may be empty where a `co_train` teaches the student")
     batch_queries: int = Field(default=16, ge=1)
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
+    co_train: AnyPartner | None = Field(
+        default=None,
+        description="a model that is trained beside the student in the same steps; a stage of kind partner publishes it",
+    )
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The student, and its partner where it has one."""
+        return ("encoder",) if self.co_train is None else ("encoder", "partner")
+
+    @model_validator(mode="after")
+    def _learns(self) -> "Config":
+        if not self.objective and not (self.co_train and self.co_train.to_student):
+            raise ValueError(
+                "the student would learn nothing: give it an `objective`, or `co_train` with `to_student` above 0"
+            )
+        return self
 
     @property
     def folders(self) -> dict[str, str]:
@@ -45,6 +66,8 @@ class Config(Optimisation, StageConfig):
     @model_validator(mode="after")
     def _fits(self) -> "Config":
         exits = getattr(self.student, "exits", None)
+        if exits and self.co_train is not None:
+            raise ValueError("`co_train` teaches a student with one exit: use a student of another kind")
         for term in self.objective:
             if term.needs_exits and not exits:
                 raise ValueError(
@@ -58,13 +81,13 @@ class Config(Optimisation, StageConfig):
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
-    """Publish ``model/`` (a sentence-transformers folder), ``trace.jsonl`` and ``student.json``."""
+    """Publish ``model/`` (a sentence-transformers folder), ``trace.jsonl``, ``student.json``; with `co_train`, ``partner/``."""
     import torch
 
     from retkd import candidates as table
     from retkd.collator import Collator
     from retkd.dense_teacher import dense_teachers
-    from retkd.examples import CandidateLists, require_objective, teachers_of
+    from retkd.examples import CandidateLists, Repeated, require_objective, teachers_of
     from retkd.objectives.base import leaves
     from retkd.resources import device
     from retkd.trainer import train, write_trace
@@ -75,18 +98,23 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder = config.student.build(base.path, where)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
-    objective = config.objective if config.steps else []
-    terms = leaves(config.objective)
-    require_objective(terms, rows, config.steps)
-    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(terms))
-    whole = dense_teachers(leaves(objective), "train", inputs, where, out / "work")
-    dims = {ref: each.dim for ref, each in whole.items()}
-    model = _module(config, objective, inputs, encoder, dims, where)
+    written = [*config.objective, *(config.co_train.objective if config.co_train else [])]
+    require_objective(leaves(written), rows, config.steps)
+    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(leaves(written)))
+    whole = dense_teachers(leaves(written if config.steps else []), "train", inputs, where, out / "work")
+    student, training = _module(config, inputs, encoder, {ref: each.dim for ref, each in whole.items()}, where)
+    read = [term for term in leaves(config.objective) if term.reads_vectors]
+    collator: Any = Collator(encoder, whole, frozenset(ref for term in read for ref in term.encoders))
+    model, partner, optimizer = student, _partner(config, inputs, rows, training, whole, where), None
+    if partner is not None:
+        model, collator, optimizer = partner.beside(student, collator, config)
+    query_ids = [q for q, _, _ in examples.groups]
+    times = config.batches.times(query_ids, config.candidates, inputs.artifacts)
     trace = train(
         model,
-        examples,
-        Collator(encoder, whole, frozenset(ref for term in terms if term.reads_vectors for ref in term.encoders)),
-        config,
+        examples if times is None else Repeated(examples, times),
+        collator,
+        config.model_copy(update={"steps": 0}) if config.batches.stops(times) else config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
         work=out / "work",
@@ -94,29 +122,36 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         label=f"train {config.steps} steps",
         dev=_dev_measures(config, inputs, encoder, artifact),
         primary=config.primary,
-        topics=config.batches.topics([q for q, _, _ in examples.groups], config.candidates, inputs.artifacts),
+        optimizer=optimizer,
+        topics=config.batches.topics(query_ids, config.candidates, inputs.artifacts),
     )
     encoder.model.eval()
     save_model(encoder.model, out / "model")
     timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
+    if partner is not None:
+        partner.save(out / "partner", save_model)
     for name, write in (
         ("trace.jsonl", partial(write_trace, trace)),
         ("student.json", partial(_describe, config, encoder)),
     ):
         with atomic(out / name) as temporary:
             write(temporary)
-    return _metrics(config, examples, trace, model, timings)
+    metrics = _metrics(config, examples, trace, student, timings)
+    if partner is not None and config.co_train is not None:
+        metrics.values["partner"] = {"kind": config.co_train.kind, "parameters": partner.num_parameters}
+    return metrics
 
 
 def _module(
-    config: Config, objective: list[Any], inputs: Inputs, encoder: Any, teacher_dims: dict[str, int], where: str
-) -> Any:
-    """The student under its objective, with the encoders whose layers teach it."""
+    config: Config, inputs: Inputs, encoder: Any, teacher_dims: dict[str, int], where: str
+) -> tuple[Any, "Training"]:
+    """The student under its objective, with the encoders whose layers teach it, and what its terms know."""
     from retkd.distillation import DistilledEncoder
     from retkd.exit_distillation import DistilledExits
     from retkd.layer_teachers import layer_teachers, stack_of
     from retkd.objectives.base import Training
 
+    objective = config.objective if config.steps else []
     teachers = layer_teachers(objective, inputs, encoder, where)
     training = Training(
         encoder.dim,
@@ -127,8 +162,21 @@ def _module(
         {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
     )
     if config.folders:
-        return DistilledExits(encoder, objective, config.student.weights, training)
-    return DistilledEncoder(encoder, objective, training, teachers)
+        return DistilledExits(encoder, objective, config.student.weights, training), training
+    return DistilledEncoder(encoder, objective, training, teachers), training
+
+
+def _partner(config: Config, inputs: Inputs, rows: Any, training: Any, teachers: dict[str, Any], where: str) -> Any:
+    """What is trained beside the student, loaded; None without `co_train`."""
+    from retkd.examples import require_lists
+
+    if config.co_train is None:
+        return None
+    from retkd.co_training import load_partner
+
+    if config.steps:
+        require_lists(rows, "`co_train`")
+    return load_partner(config.co_train, inputs.models, where, training, teachers)
 
 
 def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Path) -> dict[str, float]:
@@ -158,13 +206,7 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
         return None
     lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
     budget = inputs.runtime.tokens_per_batch
-
-    def measures() -> dict[str, float]:
-        documents = encoder.encode(list(lists.documents.values()), "document", budget)
-        queries = encoder.encode(list(lists.queries.values()), "query", budget)
-        return {config.primary: lists.mean(config.primary, lists.inner_products(queries, documents))}
-
-    return measures
+    return lambda: {config.primary: lists.measure_of(encoder, config.primary, budget)}
 
 
 def save_model(model: Any, folder: Path) -> None:
@@ -188,13 +230,13 @@ def _describe(config: Config, encoder: Any, path: Path) -> None:
 
 
 def _metrics(
-    config: Config, examples: Any, trace: list[dict[str, Any]], model: Any, timings: dict[str, float]
+    config: Config, examples: Any, trace: list[dict[str, Any]], student: Any, timings: dict[str, float]
 ) -> Metrics:
     values = {
         "queries": len(examples),
-        "parameters": sum(p.numel() for p in model.encoder.parameters()),
+        "parameters": sum(p.numel() for p in student.encoder.parameters()),
         **losses(trace),
         **dev_values(trace, config.primary),
-        **{name: float(value) for name, value in model.objective.told().items()},
+        **{name: float(value) for name, value in student.objective.told().items()},
     }
     return Metrics(rows_in=len(examples.doc_ids), rows_out=len(examples.doc_ids), values=values, timings=timings)

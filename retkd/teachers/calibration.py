@@ -1,13 +1,18 @@
 """Calibrations: how the scores of different teachers are brought to one scale before they are averaged."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from retkd.candidates import require_scale
 from retkd.parts import Part, Scale, one_of, registry
 from retkd.teachers.isotonic import Curve, isotonic
 from retkd.teachers.score_lists import list_ranks, min_max_lists, softmax_lists, standardised_lists
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def not_test(split: str) -> str:
@@ -31,6 +36,9 @@ class Calibration(Part):
     def label_split(self) -> str | None:
         """The split whose judgements :meth:`fit` needs, if it needs any."""
         return None
+
+    def check(self, rows: "pa.Table", members: Sequence[str]) -> None:
+        """Raise a :class:`RetkdError` when this calibration cannot read the members' columns."""
 
     def fit(self, scores: np.ndarray, relevant: np.ndarray) -> Curve | None:
         """What is learned from one member's scores and the labels of the same rows."""
@@ -157,6 +165,38 @@ class RankFusion(Calibration):
         return np.asarray(1.0 / (self.k + list_ranks(query_ids, scores)))
 
 
-CALIBRATIONS = registry("calibrations", Standardise, MinMax, Softmax, Isotonic, RankFusion)
+class Raw(Calibration):
+    """The scores as they are, of members that are on one scale; with ``sigmoid``, the probabilities of their logits.
+
+    So the two models of a mutual Trans-Encoder label pairs (Liu et al. 2022): the mean of two cosines, of two sigmoids.
+    """
+
+    kind: Literal["raw"] = "raw"
+    of: Literal["logit", "log_probability", "probability", "cosine", "unbounded", "standardised"]
+    sigmoid: bool = False
+
+    @model_validator(mode="after")
+    def _sigmoid_of_logits(self) -> "Raw":
+        if self.sigmoid and self.of != "logit":
+            raise ValueError(f"`sigmoid` makes probabilities of logits; these members are of scale {self.of}")
+        return self
+
+    @property
+    def scale(self) -> Scale:
+        """The members' own, or probability."""
+        return "probability" if self.sigmoid else self.of
+
+    def check(self, rows: "pa.Table", members: Sequence[str]) -> None:
+        """Every member is on the scale that was told."""
+        for member in members:
+            rule = "name the members' scale in `of`, or bring them to one with `calibration: {kind: standardise}`"
+            require_scale(rows, member, [self.of], "the calibration 'raw'", rule)
+
+    def calibrated(self, query_ids: np.ndarray, scores: np.ndarray, curve: Curve | None) -> np.ndarray:
+        """The scores, or 1 / (1 + exp(-score))."""
+        return 0.5 * (1.0 + np.tanh(0.5 * scores)) if self.sigmoid else scores
+
+
+CALIBRATIONS = registry("calibrations", Standardise, MinMax, Softmax, Isotonic, RankFusion, Raw)
 
 AnyCalibration: Any = one_of(CALIBRATIONS)

@@ -39,6 +39,8 @@ class Ensemble(Teacher):
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """The weighted mean on the calibration's scale; weights and what they came from are told."""
         names = list(self.members)
+        for rows in splits:
+            self.calibration.check(rows.table, names)
         lists = {rows.split: member_lists(rows, names, ranks_do=self.calibration.READS_RANKS) for rows in splits}
         numbers = np.array(list(self.members.values()))
         weights = self.weights.weigh(numbers / numbers.sum(), lists, inputs.collection.qrels)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from retkd.errors import DataError
+from retkd.errors import DataError, ScaleError
 from retkd.teachers.base import Rows
 from retkd.teachers.ensemble import Ensemble
 from retkd.teachers.isotonic import isotonic
@@ -109,3 +109,30 @@ def test_nothing_is_fitted_to_test() -> None:
         Ensemble(members=["one"], calibration={"kind": "isotonic", "split": "test"})
     with pytest.raises(ValidationError, match="the test split is what the evaluation reports"):
         Ensemble(members=["one"], weights={"kind": "by_dev", "split": "test"})
+
+
+def test_raw_scores_are_averaged_as_they_are(inputs: MakeInputs) -> None:
+    """And two equal members give their own scores back, bit for bit."""
+    found = judged(inputs, calibration={"kind": "raw", "of": "logit"})
+    assert found.scores["train"].tolist() == [2.0, 0.0, 3.5, 3.5, 2.5]
+    assert found.scale == "logit"
+    third = [0.1, 0.7, 1 / 3, -0.9, 0.2]
+    twice = scored(scored(LISTS, "one", third, "cosine"), "two", third, "cosine")
+    same = judged(inputs, twice, calibration={"kind": "raw", "of": "cosine"}).scores["train"]
+    assert same.tolist() == np.array(third, dtype=np.float32).tolist()
+
+
+def test_raw_logits_may_be_averaged_as_probabilities(inputs: MakeInputs) -> None:
+    found = judged(inputs, calibration={"kind": "raw", "of": "logit", "sigmoid": True})
+    sigmoid = [1 / (1 + np.exp(-np.array(scores))) for scores in (ONE, TWO)]
+    assert found.scores["train"] == pytest.approx(np.mean(sigmoid, axis=0), abs=1e-6)
+    assert found.scale == "probability"
+    with pytest.raises(
+        ValidationError, match="`sigmoid` makes probabilities of logits; these members are of scale cosine"
+    ):
+        Ensemble(members=["one"], calibration={"kind": "raw", "of": "cosine", "sigmoid": True})
+
+
+def test_raw_scores_of_two_scales_are_refused(inputs: MakeInputs) -> None:
+    with pytest.raises(ScaleError, match="the calibration 'raw' cannot use the scores of teacher 'two'"):
+        judged(inputs, scored(TABLE, "two", TWO, "cosine"), calibration={"kind": "raw", "of": "logit"})

@@ -1,0 +1,59 @@
+"""What the shorthands that repeat a train stage share: copies of stages, their names, where they stand in a recipe."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from retkd.errors import RecipeError, did_you_mean
+from retkd.parts import ModelInput
+from retkd.references import put, references
+
+if TYPE_CHECKING:
+    from retkd.recipe import Recipe
+
+
+def require_train(typed: "Recipe", name: str, shorthand: str, key: str) -> None:
+    """Raise :class:`RecipeError` where ``shorthand`` repeats a train stage that is not there."""
+    trains = [name for name, stage in typed.stages.items() if stage.kind == "train"]
+    if name not in trains:
+        raise RecipeError(
+            f"`{shorthand}` repeats a train stage, and there is none of that name",
+            where=f"{shorthand}.{key}",
+            seen=name,
+            allowed=", ".join(trains) or "a stage of kind train",
+            next_step=did_you_mean(name, trains),
+        )
+
+
+def redirected(stages: Mapping[str, Any], typed: "Recipe", name: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """A copy of a stage that reads the stages of ``names`` under their new names; the models that it names stay."""
+    stage: dict[str, Any] = copy.deepcopy(stages[name])
+    for path, marker, value in references(typed.stages, name):
+        if value in names and not isinstance(marker, ModelInput):
+            put(stage, path, names[value])
+    return stage
+
+
+def going_on(student: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """A student that goes on from an earlier one of its kind, which has the layers that the written one keeps."""
+    return {**{key: value for key, value in student.items() if key != "layers"}, "base": base}
+
+
+def require_free(stages: Mapping[str, Any], added: Iterable[str], replaced: Iterable[str], shorthand: str) -> None:
+    """Raise :class:`RecipeError` where a stage that a shorthand adds would take the place of a written one."""
+    taken = [name for name in added if name in stages and name not in replaced]
+    if taken:
+        raise RecipeError(
+            f"the recipe has a stage of a name that `{shorthand}` gives to one of its own",
+            where=f"stages.{taken[0]}",
+            seen=taken[0],
+            next_step="rename the stage",
+        )
+
+
+def inserted(stages: Mapping[str, Any], added: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """The stages with ``added`` in the place of stage ``at``."""
+    found: dict[str, Any] = {}
+    for name, stage in stages.items():
+        found |= added if name == at else {name: stage}
+    return found

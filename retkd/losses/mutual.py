@@ -1,0 +1,31 @@
+"""Losses of two models that are trained at the same time on the same lists."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from retkd.losses.listwise import masked_log_softmax
+
+
+def mutual_kl(
+    one: Float[Tensor, "query cand"],
+    other: Float[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    *,
+    temperatures: tuple[float, float],
+    detach: bool = True,
+) -> tuple[Float[Tensor, "query"], Float[Tensor, "query"]]:
+    """(KL(other || one), KL(one || other)) of each query's softmax over its valid candidates, in nats.
+
+    The first teaches ``one``, the second ``other``; ``temperatures`` are theirs in this order. With ``detach`` each target is
+    a constant, so that neither model is moved towards what it teaches; without, the gradient flows into both. Deep mutual
+    learning, Zhang et al. 2018, eq. 2-4; CTCD detaches, LEAD's shipped code does not.
+    """
+    logs = [masked_log_softmax(s / t, mask) for s, t in zip((one, other), temperatures, strict=True)]
+    log_one, log_other = (log.masked_fill(~mask, 0.0) for log in logs)
+    targets = [log.detach() if detach else log for log in (log_other, log_one)]
+    found = [
+        torch.where(mask, target.exp() * (target - learner), 0.0).sum(dim=1)
+        for target, learner in zip(targets, (log_one, log_other), strict=True)
+    ]
+    return found[0], found[1]
