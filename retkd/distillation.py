@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ class WeightedObjective(nn.Module):
         super().__init__()
         self.weights = [term.weight for term in objective]
         self.labels = labels([term.kind for term in objective])  # type: ignore[attr-defined]
-        self.terms = [term.bind(training) for term in objective]
+        self.terms: list[Any] = [term.bind(training) for term in objective]
         self.trained = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
 
     def forward(self, scored: ScoredBatch) -> dict[str, Tensor]:

@@ -28,9 +28,15 @@ class AgreementKL(ScoreObjective):
         from retkd.losses.listwise import kl
 
         lists = (scored.own, self.teacher_scores(scored), scored.batch.mask)
-        temperatures = {
-            "student_temperature": self.student_temperature,
-            "teacher_temperature": self.teacher_temperature,
-        }
-        weights = agreement_weights(*lists, **temperatures, sharpness=self.sharpness)
-        return kl(*lists, **temperatures, weights=weights)
+        weights = agreement_weights(
+            *lists,
+            student_temperature=self.student_temperature,
+            teacher_temperature=self.teacher_temperature,
+            sharpness=self.sharpness,
+        )
+        return kl(
+            *lists,
+            student_temperature=self.student_temperature,
+            teacher_temperature=self.teacher_temperature,
+            weights=weights,
+        )

@@ -128,10 +128,17 @@ def _named(evidence: Evidence, value: object) -> object:
 
 
 def _term(term: Mapping[str, Any]) -> str:
-    rest = ", ".join(
-        f"{key.replace('_', ' ')} {plain(value)}" for key, value in term.items() if key != "kind" and value is not None
-    )
+    rest = _words({key: value for key, value in term.items() if key != "kind"})
     return f"`{term['kind']}`" + (f" ({rest})" if rest else "")
+
+
+def _words(told: Mapping[str, Any]) -> str:
+    """Keys and values in a row; what is told of a learned temperature in brackets."""
+    return ", ".join(
+        f"{key.replace('_', ' ')} {f'({_words(value)})' if isinstance(value, Mapping) else plain(value)}"
+        for key, value in told.items()
+        if value is not None
+    )
 
 
 def _teachers(evidence: Evidence, stages: list[str]) -> list[str]:
