@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Temperature = float
 else:
     Temperature = Annotated[
-        Annotated[float, Field(gt=0.0), Tag("float")] | Annotated[Learned, Tag("Learned")], Discriminator(_written_as)
+        Annotated[float, Field(gt=0.0), Tag("float")] | Annotated[Learned, Tag("Learned")],
+        Discriminator(_written_as),
+        Field(description="a number, or {learned_from: NUMBER} to train it"),
     ]
     """A number, or one that is learned. ``loss`` only ever meets the number: see :meth:`Objective.bind`."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from retkd.reporting.model_card import model_card
+from retkd.reporting.model_card import _term, model_card
 
 
 def test_the_hub_reads_its_front_matter(evidence):
@@ -69,3 +69,8 @@ def test_a_student_from_outside_the_run_still_has_a_card(evidence):
     card = model_card(replace(evidence, manifests={"evaluate": evidence.manifests["evaluate"]}))
     assert "## Results" in card
     assert "- Teacher:" not in card
+
+
+def test_a_learned_temperature_is_told_in_words() -> None:
+    term = {"kind": "infonce", "weight": 0.5, "temperature": {"learned_from": 0.05, "rate": 10.0}, "top": None}
+    assert _term(term) == "`infonce` (weight 0.5, temperature (learned from 0.05, rate 10))"

@@ -144,6 +144,21 @@ def test_it_learns_the_order_of_another_teacher_without_a_label(ready: Any, tmp_
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
+@pytest.mark.parametrize("term", ["bce", "score_mse"])
+def test_it_copies_an_encoders_cosines_without_a_label(ready: Any, tmp_path: Path, term: str) -> None:
+    """Trans-Encoder's first half: the loss falls towards the entropy of the targets, or towards 0. Lists of one teach too."""
+    rows = candidates.read(ranked(tmp_path / "ranked", ready().artifacts["mine"], ready().collection) / "train")
+    cosines = [0.9 if q.lstrip("q") == d.lstrip("d") else -0.2 for q, d in pairs(rows)]
+    artifact = written(scored(rows, "bi", cosines, "cosine"), tmp_path / "artifact" / "train").parent
+    objective = {"kind": term, "teacher": "bi", "mapping": "clip", **({} if term == "bce" else {"student": "sigmoid"})}
+    told = {"learning_rate": 3e-3, "head_learning_rate": None, "schedule": "constant_with_warmup", "batch_queries": 8}
+    config = changed(**{**DISTILLED, **told, "objective": [objective]}, head="segments", steps=30, save_every=100)
+    run(config, ready(artifact), tmp_path / "out")
+    trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    losses = [row[term] for row in trace]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
 def test_a_second_stage_goes_on_from_the_first(ready: Any, inputs: MakeInputs, tmp_path: Path) -> None:
     """With no steps it is the first stage's model, head and all."""
     run(changed(head="uni", mask="arrow"), ready(), tmp_path / "first")
