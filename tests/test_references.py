@@ -151,7 +151,7 @@ def test_a_model_that_a_stage_does_not_give(tmp_path: Path) -> None:
         f"      where: {path}:{line_of('systems:')}, key stages.evaluate.systems.student.model\n"
         "      seen: train:exit3\n"
         "      allowed: train, train:exit2, train:exit4\n"
-        "      next step: did you mean 'exit2'?"
+        "      next step: did you mean 'exit4'?"
     )
     path = written(tmp_path, NO_CONTROLS, **{"model: train, index: index": "model: train:exit2, index: index"})
     assert error_of(path).endswith(
