@@ -15,6 +15,7 @@ from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
+from retkd.objectives.several_teachers import ReinforcedKL, RoutedKL, WeightedKL
 from retkd.objectives.soft_ce import SoftCE
 from retkd.parts import one_of, registry
 
@@ -34,6 +35,9 @@ OBJECTIVES = registry(
     ApproxNDCG,
     ChatbotMix,
     SoftCE,
+    WeightedKL,
+    RoutedKL,
+    ReinforcedKL,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)
