@@ -1,13 +1,16 @@
 """Chains of teacher assistants: shorthand that becomes stages, and the whole of it at tiny size."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retkd.batch import ScoredBatch
 from retkd.errors import RecipeError
 from retkd.recipe import Recipe, load
+from tests.objectives.test_objectives import made
 from tests.recipes import TEXT, written
 from tests.tiny_recipe import tiny_recipe
 
@@ -74,6 +77,21 @@ def test_generations_are_the_student_itself(tmp_path: Path) -> None:
         rest = json.loads(json.dumps(plain))
         del rest["candidates"], rest["objective"][0]["teacher"], rest["objective"][0]["teacher_temperature"]
         assert found == rest
+
+
+def test_a_generation_that_begins_as_the_one_before_has_nothing_to_learn(tmp_path: Path) -> None:
+    """Born-Again: at its teacher's own scores the gradient of the KL is 0, which takes the temperatures of the hop."""
+    import torch
+
+    (term, _) = load(written(tmp_path, TEXT + "chain: {generations: 1}\n")).stages["train"].objective
+    plain = made()
+    batch = replace(plain.batch, teachers={"assistant1": plain.own.detach().clone()})
+    scored = ScoredBatch(batch, plain.own, plain.in_batch)
+    (found,) = torch.autograd.grad(term.loss(scored), plain.in_batch, retain_graph=True)
+    assert found.abs().max() < 1e-5
+    unlike = term.model_copy(update={"teacher_temperature": 1.0})
+    (other,) = torch.autograd.grad(unlike.loss(scored), plain.in_batch)
+    assert other.abs().max() > 0.1
 
 
 def test_an_assistant_may_be_chosen_among_several(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_errors_of_the_student_before_are_seen_more_often(tmp_path: Path) -> Non
     assert told(recipe, "train_round1") == told(plain, "train_round1")
     assert told(recipe, "select") == told(plain, "select")
     for number, student, before in ((2, "train_round1", None), (3, "train_round2", "select_round2")):
+        assert told(recipe, f"mine_round{number}")["splits"] == ["train"]
         teachers = told(recipe, f"score_round{number}")["teachers"]
         assert list(teachers) == ["ce", "student"]
         assert (teachers["student"]["kind"], teachers["student"]["model"]) == ("bi_encoder", student)

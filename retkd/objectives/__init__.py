@@ -38,6 +38,7 @@ from retkd.objectives.quantised import Quantised
 from retkd.objectives.ranknet import RankNet
 from retkd.objectives.relation import Relation
 from retkd.objectives.self_distillation import SelfDistillation
+from retkd.objectives.several_teachers import ReinforcedKL, RoutedKL, WeightedKL
 from retkd.objectives.sinkd import SinKD
 from retkd.objectives.soft_ce import SoftCE
 from retkd.objectives.spread import Alignment, Uniformity
@@ -100,6 +101,9 @@ OBJECTIVES = registry(
     TokenRelations,
     VIRT,
     SelfDistillation,
+    WeightedKL,
+    RoutedKL,
+    ReinforcedKL,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -138,7 +138,7 @@ def _told(evidence: Evidence, value: object) -> str:
     if isinstance(value, list):
         return " and ".join(_told(evidence, each) for each in value)
     if isinstance(value, Mapping):
-        return f"({', '.join(f'{key.replace("_", " ")} {_told(evidence, each)}' for key, each in value.items())})"
+        return "(" + ", ".join(f"{key.replace('_', ' ')} {_told(evidence, each)}" for key, each in value.items()) + ")"
     stage = stage_named(evidence.manifests, value)
     return plain(value) if stage is None else f"`{stage}`"
 
