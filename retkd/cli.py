@@ -53,16 +53,22 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Run a recipe: skip what stands, resume what was cut short, run the rest."""
-    from retkd import runner, screen
+    from retkd import processes, runner, screen
     from retkd.plan import chosen
 
     loaded, space = _recipe(recipe, set_, seed), _workspace(workspace)
     names = chosen(loaded, only, until, from_)
+    if not processes.is_first():
+        if not dry_run:
+            runner.follow(loaded, space)
+            processes.leave()
+        return
     if dry_run:
         screen.plan(runner.plan(loaded, space, names))
         return
     screen.greeting(loaded, space, names)
     told = runner.run(loaded, space, names, on_step=screen.step)
+    processes.leave()
     screen.result(told, space.recipe_folder(loaded.name))
     if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
         raise typer.Exit(3)
@@ -251,12 +257,15 @@ for _kind in (
 
 def main() -> None:
     """Entry point: a RetkdError is printed as it is, without a traceback, and gives its exit code."""
+    from retkd import processes
+
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         app()
     except RetkdError as error:
-        print(f"error: {error.render()}", file=sys.stderr)
+        place = "" if processes.is_first() else f" in process {processes.number()}"
+        print(f"error{place}: {error.render()}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("stopped; `retkd run` goes on from here", file=sys.stderr)

@@ -10,15 +10,23 @@ from torch import Tensor, nn
 from retkd.batch import Batch, Features, ScoredBatch
 from retkd.encoder import Encoder
 from retkd.objectives.base import Objective, Training
+from retkd.passes import Passes
 from retkd.students.scoring import in_batch_scores, own_scores
 
 
 class DistilledEncoder(nn.Module):
     """Encodes every text of a batch once and adds up the objective's terms."""
 
-    def __init__(self, encoder: Encoder, objective: Sequence[Objective], training: Training | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        objective: Sequence[Objective],
+        training: Training | None = None,
+        passes: Passes | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder.model
+        self.passes = passes or Passes()
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -31,12 +39,15 @@ class DistilledEncoder(nn.Module):
 
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
-        features = looked_up(self.word_embeddings, [batch.queries, *batch.documents])
-        queries = self.vectors(features[0]).float()
-        documents = torch.cat([self.vectors(chunk) for chunk in features[1:]]).float()
+        vectors = self.passes.through(self.encode, [batch.queries, *batch.documents])
+        queries, documents = vectors[0].float(), torch.cat(vectors[1:]).float()
         with torch.autocast(queries.device.type, enabled=False):
             in_batch = in_batch_scores(queries, documents)
         return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, queries, documents)
+
+    def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
+        """``[text, dim]`` of each chunk, with gradient."""
+        return [self.vectors(chunk) for chunk in looked_up(self.word_embeddings, chunks)]
 
     def vectors(self, features: Features) -> Tensor:
         """``[text, dim]`` with gradient."""

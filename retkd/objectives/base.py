@@ -55,6 +55,11 @@ class Objective(Part):
         return False
 
     @property
+    def reads_layers(self) -> bool:
+        """Whether this term reads what stands inside the student, beside its vectors."""
+        return False
+
+    @property
     def needs_lists(self) -> bool:
         """Whether this term has no gradient where a query has a single candidate."""
         return self.teacher_name is not None

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from retkd import processes
 from retkd.objectives import AnyObjective
 from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
@@ -37,7 +38,7 @@ class Config(Optimisation, StageConfig):
         min_length=1,
         description="weighted terms, as in train; default: each positive against its own list's negatives",
     )
-    batch_queries: int = Field(default=8, ge=1)
+    batch_queries: int = Field(default=8, ge=1, description="of all processes together, however many there are")
     max_length: int = Field(default=256, ge=8, description="tokens of query, document and special tokens together")
     query_max_length: int = Field(default=64, ge=2)
     head: Literal["classifier", "segments", "uni", "beca"] = Field(
@@ -91,9 +92,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
-    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer
+    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer, require_own_lists
     from retkd.trainer import train, write_trace
 
+    require_own_lists(config.objective)
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
     scorer = new_scorer(inputs.models[config.base].path, where, config)
@@ -128,6 +130,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         primary=config.primary,
         optimizer=optimizer(model, config),
     )
+    if not processes.is_first():
+        return Metrics()
     scorer.model.eval()
     scorer.model.save_pretrained(str(out / "model"))
     settle(scorer.tokenizer, scorer.max_length)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from retkd import processes
 from retkd.objectives import AnyObjective
 from retkd.optimisation import Optimisation
 from retkd.parts import Candidates
@@ -30,7 +31,7 @@ class Config(Optimisation, StageConfig):
     candidates: Candidates
     student: AnyStudent
     objective: list[AnyObjective] = Field(min_length=1)
-    batch_queries: int = Field(default=16, ge=1)
+    batch_queries: int = Field(default=16, ge=1, description="of all processes together, however many there are")
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
@@ -46,6 +47,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.distillation import DistilledEncoder
     from retkd.examples import CandidateLists, require_objective, teachers_of
     from retkd.objectives.base import Training
+    from retkd.passes import passes
     from retkd.resources import device
     from retkd.trainer import train, write_trace
 
@@ -60,7 +62,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
     training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     trace = train(
-        DistilledEncoder(encoder, config.objective, training),
+        DistilledEncoder(encoder, config.objective, training, passes(inputs.runtime, config.objective)),
         examples,
         Collator(encoder, whole, frozenset(term.model for term in config.objective if term.reads_vectors)),
         config,
@@ -73,6 +75,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         primary=config.primary,
         topics=config.batches.topics([q for q, _, _ in examples.groups], config.candidates, inputs.artifacts),
     )
+    if not processes.is_first():
+        return Metrics()
     encoder.model.eval()
     save_model(encoder.model, out / "model")
     for name, write in (
