@@ -13,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import budget, encoding, machine, mining, quantised, scoring, training
+from benchmarks import budget, encoding, grad_cache, machine, mining, quantised, scoring, training
 from benchmarks.measure import UnequalError
 from benchmarks.setting import DATA, MODEL, SMALL, Setting, Sizes
 from benchmarks.table import show
@@ -27,7 +27,12 @@ MEASUREMENTS = {
     "training": training.measure,
     "mining": mining.measure,
 }
-ON_REQUEST = {"budget": budget.measure, "quantised": quantised.measure}
+ON_REQUEST = {
+    "budget": budget.measure,
+    "quantised": quantised.measure,
+    "grad_cache": grad_cache.measure,
+    "grad_cache_large": grad_cache.measure_large,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -70,7 +70,7 @@ class Setting:
 
         ``judged``: only those with a positive in their list.
         """
-        doc_ids, qrels = self._bm25(), self.collection.qrels(SPLIT)
+        doc_ids, qrels = self.bm25(), self.collection.qrels(SPLIT)
         splits = self.collection.splits if num_queries is None else [SPLIT]
         queries = list({q.query_id: q for split in splits for q in self.collection.queries(split)}.values())
         random.Random(self.seed).shuffle(queries)
@@ -99,7 +99,8 @@ class Setting:
         step = max(self.collection.num_documents // self.sizes.passages, 1)
         return [document.full_text for document in list(self.collection.documents())[::step][: self.sizes.passages]]
 
-    def _bm25(self) -> dict[str, list[str]]:
+    def bm25(self) -> dict[str, list[str]]:
+        """Query id -> its BM25 candidates, best first."""
         found: dict[str, list[str]] = defaultdict(list)
         with (self.folder / "bm25.candidates.tsv").open(encoding="utf-8", newline="") as lines:
             for row in sorted(csv.DictReader(lines, delimiter="\t"), key=lambda row: int(row["rank"])):

@@ -6,11 +6,11 @@ ticks at the end of every optimiser step, so the time of a step holds all of tha
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,38 @@ from retkd.batch import Example
 from retkd.encoder import Encoder
 from retkd.optimisation import Optimisation
 
+if TYPE_CHECKING:
+    from retkd.objectives.base import Objective
+    from retkd.passes import Passes
+
 TEMPERATURE = 0.05
 TOLERANCE = 1e-4
 TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of sentence-transformers and retkd's term of the same value. ``unit``: what one of the loss' own units is of it."""
+
+    name: str
+    term: Callable[[], "Objective"]
+    peer: Callable[[Any], Any]
+    unit: float = 1.0
+
+
+def _kl_term() -> "Objective":
+    from retkd.objectives import KL
+
+    return KL(teacher=TEACHER, student_temperature=TEMPERATURE, teacher_temperature=TEMPERATURE, weight=TEMPERATURE**2)
+
+
+def _kl_peer(model: Any) -> Any:
+    from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
+
+    return DistillKLDivLoss(model, temperature=TEMPERATURE)
+
+
+KL_DIVERGENCE = Loss("DistillKLDivLoss", _kl_term, _kl_peer, TEMPERATURE**2)
 
 
 @dataclass(frozen=True)
@@ -33,27 +62,30 @@ class Lesson:
     setting: Setting
     examples: list[Example]
     optimisation: Optimisation
-    students: list[Encoder] = field(default_factory=list)
 
     @property
     def in_order(self) -> list[Example]:
-        """The examples in the order in which retkd's trainer goes through them."""
+        """The examples of every step in the order in which retkd's trainer goes through them."""
         from retkd.trainer import Examples
 
-        ordered = Examples(self.examples, len(self.examples), self.setting.seed)
-        return [ordered[row] for row in range(len(ordered))]
+        rows = self.optimisation.steps * self.setting.sizes.batch_queries
+        ordered = Examples(self.examples, rows, self.setting.seed)
+        return [ordered[row] for row in range(rows)]
 
 
 def measure(setting: Setting) -> dict[str, Any]:
     """Seconds per optimiser step, on lists of a positive and BM25 negatives, from the same student."""
     lesson = prepared(setting)
-    own, peer = (_student(setting) for _ in range(2))
+    own, peer = (student_of(setting) for _ in range(2))
     contenders = [
-        Contender("retkd train", lambda: run_retkd(lesson, own), ours=True),
-        Contender("SentenceTransformerTrainer", lambda: run_peer(lesson, peer), as_called=True),
-        Contender("SentenceTransformerTrainer, a pass per column", lambda: run_peer(lesson, peer, merged=False)),
+        Contender("retkd train", lambda: _from_the_start(own, run_retkd, lesson), ours=True),
+        Contender("SentenceTransformerTrainer", lambda: _from_the_start(peer, run_peer, lesson), as_called=True),
+        Contender(
+            "SentenceTransformerTrainer, a pass per column",
+            lambda: _from_the_start(peer, run_peer, lesson, merged=False),
+        ),
     ]
-    lengths, facts = _real_tokens(lesson, own)
+    lengths, facts = real_tokens(lesson, own)
     gflop = Work.of(own.model[0].auto_model).training(lengths) / setting.sizes.steps
     subject = Subject("training", "steps", 1, gflop, TOLERANCE, facts)
     return interleaved(subject, contenders, setting.repeats, setting.sizes.matmul)
@@ -85,19 +117,17 @@ def prepared(setting: Setting) -> Lesson:
     return Lesson(setting, _taught(examples, Encoder.load(setting.model)), optimisation)
 
 
-def run_retkd(lesson: Lesson, student: Encoder) -> Outcome:
-    """retkd's trainer; the loss of each step in nats."""
+def run_retkd(lesson: Lesson, student: Encoder, loss: Loss = KL_DIVERGENCE, passes: "Passes | None" = None) -> Outcome:
+    """Train with retkd's trainer; the loss of each step in its own unit."""
     from retkd.collator import Collator
     from retkd.distillation import DistilledEncoder
-    from retkd.objectives import KL
     from retkd.trainer import train
 
     setting, work = lesson.setting, lesson.setting.work / "retkd"
     shutil.rmtree(work, ignore_errors=True)
-    term = KL(teacher=TEACHER, student_temperature=TEMPERATURE, teacher_temperature=TEMPERATURE, weight=TEMPERATURE**2)
-    with _from_the_start(student), _step_clock() as ends:
+    with _step_clock() as ends:
         trace = train(
-            DistilledEncoder(student, [term]),
+            DistilledEncoder(student, [loss.term()], passes=passes),
             lesson.examples,
             Collator(student),
             lesson.optimisation,
@@ -107,28 +137,28 @@ def run_retkd(lesson: Lesson, student: Encoder) -> Outcome:
             device="cpu",
             label="retkd",
         )
-    return _outcome([row["loss"] for row in trace], ends)
+    return _outcome([row["loss"] for row in trace], ends, loss.unit)
 
 
-def run_peer(lesson: Lesson, student: Encoder, merged: bool = True) -> Outcome:
-    """sentence-transformers' trainer; ``merged``: its default, all document columns in one padded pass."""
+def run_peer(lesson: Lesson, student: Encoder, loss: Loss = KL_DIVERGENCE, merged: bool = True) -> Outcome:
+    """Train with sentence-transformers' trainer; ``merged``: its default, all document columns in one padded pass."""
     from sentence_transformers import SentenceTransformerTrainer
     from sentence_transformers.base.losses.merged_forward import column_merging_disabled
-    from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
     from transformers.trainer_callback import PrinterCallback
 
-    loss = DistillKLDivLoss(student.model, temperature=TEMPERATURE)
     with ExitStack() as stack:
         if not merged:
             stack.enter_context(column_merging_disabled())
-        stack.enter_context(_from_the_start(student))
         ends = stack.enter_context(_step_clock())
         trainer = SentenceTransformerTrainer(
-            model=student.model, args=_arguments(lesson), train_dataset=_columns(lesson.in_order), loss=loss
+            model=student.model,
+            args=_arguments(lesson),
+            train_dataset=_columns(lesson.in_order),
+            loss=loss.peer(student.model),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return _outcome([row["loss"] for row in trainer.state.log_history if "loss" in row], ends)
+    return _outcome([row["loss"] for row in trainer.state.log_history if "loss" in row], ends, loss.unit)
 
 
 def _arguments(lesson: Lesson) -> Any:
@@ -175,14 +205,15 @@ def _taught(examples: list[Example], teacher: Encoder) -> list[Example]:
     return [Example(**{**vars(example), "teachers": {TEACHER: tuple(own)}}) for example, own in told]
 
 
-def _student(setting: Setting) -> Encoder:
+def student_of(setting: Setting, dropout: float = 0.0) -> Encoder:
+    """Some layers of the model, the same in every run."""
     from retkd.students.dense import Dense
 
     layers = list(setting.sizes.student_layers)
-    return Dense(base=str(setting.model), layers=layers, dropout=0.0).build(setting.model, "cpu")
+    return Dense(base=str(setting.model), layers=layers, dropout=dropout).build(setting.model, "cpu")
 
 
-def _real_tokens(lesson: Lesson, student: Encoder) -> tuple[list[int], dict[str, Any]]:
+def real_tokens(lesson: Lesson, student: Encoder) -> tuple[list[int], dict[str, Any]]:
     """Lengths of every text of the timed steps, each once per batch, and what is told of them."""
     size, lengths, places = lesson.setting.sizes.batch_queries, [], 0
     for start in range(size, len(lesson.examples), size):
@@ -203,11 +234,12 @@ def _real_tokens(lesson: Lesson, student: Encoder) -> tuple[list[int], dict[str,
     return lengths, facts
 
 
-@contextmanager
-def _from_the_start(student: Encoder) -> Iterator[None]:
+def _from_the_start(student: Encoder, run: Callable[..., Outcome], lesson: Lesson, **options: Any) -> Outcome:
+    """The run, and then the student as it was before."""
     before = deepcopy(student.model.state_dict())
-    yield
+    outcome = run(lesson, student, **options)
     student.model.load_state_dict(before)
+    return outcome
 
 
 @contextmanager
@@ -221,6 +253,6 @@ def _step_clock() -> Iterator[list[float]]:
     hook.remove()
 
 
-def _outcome(losses: list[float], ends: list[float]) -> Outcome:
-    """Losses in nats; seconds per step after the first, which warms up."""
-    return Outcome(np.array(losses) / TEMPERATURE**2, (ends[-1] - ends[0]) / (len(ends) - 1))
+def _outcome(losses: list[float], ends: list[float], unit: float) -> Outcome:
+    """Losses in their own unit; seconds per step after the first, which warms up."""
+    return Outcome(np.array(losses) / unit, (ends[-1] - ends[0]) / (len(ends) - 1))

@@ -54,11 +54,16 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Run a recipe: skip what stands, resume what was cut short, run the rest."""
-    from retkd import runner, screen
+    from retkd import processes, runner, screen
     from retkd.plan import chosen
 
     loaded, space = _recipe(recipe, set_, seed), _workspace(workspace)
     names = chosen(loaded, only, until, from_)
+    if not processes.is_first():
+        if not dry_run:
+            runner.follow(loaded, space)
+            processes.leave()
+        return
     if dry_run:
         screen.plan(runner.plan(loaded, space, names))
         return
@@ -66,6 +71,7 @@ def run(
     screen.greeting(loaded, space, names, as_written=whole and not any(s.startswith("collection.") for s in set_))
     began = time.monotonic()
     told = runner.run(loaded, space, names, on_step=screen.counted(names))
+    processes.leave()
     screen.result(told, space.recipe_folder(loaded.name), time.monotonic() - began)
     if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
         raise typer.Exit(3)
@@ -262,12 +268,15 @@ for _kind in (
 
 def main() -> None:
     """Entry point: a RetkdError is printed as it is, without a traceback, and gives its exit code."""
+    from retkd import processes
+
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         app()
     except RetkdError as error:
-        print(f"error: {error.render()}", file=sys.stderr)
+        place = "" if processes.is_first() else f" in process {processes.number()}"
+        print(f"error{place}: {error.render()}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("stopped; `retkd run` goes on from here", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from retkd import processes
 from retkd.batch import Batch, Example, Features
 from retkd.batching import PASS_COST, pass_limits
 from retkd.dense_teacher import DenseTeacher
@@ -28,12 +29,14 @@ class Reader(Protocol):
 class Collator:
     """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``.
 
-    ``with_vectors``: the teachers whose vectors the batch brings beside their scores.
+    ``with_vectors``: the teachers whose vectors the batch brings beside their scores. ``shares``: among how many processes
+    each chunk will be divided, so that what one of them gets is a pass of the right size.
     """
 
     encoder: Reader
     teachers: Mapping[str, DenseTeacher] = field(default_factory=dict)
     with_vectors: frozenset[str] = frozenset()
+    shares: int = field(default_factory=processes.count)
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Batch]:
         """The batch of these examples."""
@@ -41,12 +44,13 @@ class Collator:
         columns = self.encoder.tokenize(list(texts.values()), "document")
         lengths = np.array([len(row) for row in columns["input_ids"]])
         order = np.argsort(-lengths, kind="stable")
+        cost, most = pass_limits(self.encoder.model.device.type)
         doc_ids = tuple(np.array(list(texts), dtype=object)[order])
         documents = tuple(
             self.encoder.features(
                 {name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, "document"
             )
-            for start, stop in chunks(lengths[order], *pass_limits(self.encoder.model.device.type))
+            for start, stop in chunks(lengths[order], cost * self.shares, most and most * self.shares)
         )
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")

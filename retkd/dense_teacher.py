@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retkd import processes
 from retkd.encoder import Encoder
 from retkd.shards import atomic
 from retkd.stage import Inputs
@@ -66,6 +67,10 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
 def dense_teachers(
     objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
 ) -> dict[str, DenseTeacher]:
-    """The teachers of whole batches that the terms name, each once; not those whose layers alone are read."""
+    """The teachers of whole batches that the terms name, each once; not those whose layers alone are read.
+
+    Of several processes the first encodes.
+    """
     refs = {ref for term in objective if not term.reads_layers for ref in term.encoders}
-    return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}
+    with processes.first_goes_ahead():
+        return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

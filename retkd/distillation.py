@@ -12,6 +12,7 @@ from retkd.batch import Batch, Features, ScoredBatch
 from retkd.encoder import Encoder
 from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
+from retkd.passes import Passes
 from retkd.students.scoring import in_batch_scores, own_scores
 
 
@@ -24,9 +25,11 @@ class DistilledEncoder(nn.Module):
         objective: Sequence[Objective],
         training: Training | None = None,
         teachers: Mapping[str, Encoder] | None = None,
+        passes: Passes | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder.model
+        self.passes = passes or Passes()
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
         self.teachers = dict(teachers or {})
 
@@ -41,12 +44,16 @@ class DistilledEncoder(nn.Module):
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
         texts = [batch.queries, *batch.documents]
-        features = looked_up(self.word_embeddings, texts)
         if self.objective.reading:
+            features = looked_up(self.word_embeddings, texts)
             read = LayerReading(self.encoder[0].auto_model, self.teachers, self.objective.reading, progress)
             vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
             return replace(scored(batch, vectors, progress), parts=read.parts)
-        return scored(batch, [self.vectors(each) for each in features], progress)
+        return scored(batch, self.passes.through(self.encode, texts), progress)
+
+    def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
+        """``[text, dim]`` of each chunk, with gradient."""
+        return [self.vectors(chunk) for chunk in looked_up(self.word_embeddings, chunks)]
 
     def vectors(self, features: Features) -> Tensor:
         """``[text, dim]`` with gradient."""

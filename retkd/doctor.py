@@ -47,7 +47,7 @@ def findings() -> list[Finding]:
     """Everything that was looked at."""
     needed = [_package(name, needed=True) for name in NEEDED if name != "faiss-cpu"]
     optional = [_package(name, extra=extra) for name, extra in OPTIONAL.items() if name != "faiss-gpu"]
-    return [*needed, _faiss(), *optional, _device(), _memory(), _java(), _offline()]
+    return [*needed, _faiss(), *optional, _device(), _processes(), _memory(), _java(), _offline()]
 
 
 def _package(name: str, needed: bool = False, extra: str = "") -> Finding:
@@ -72,6 +72,24 @@ def _device() -> Finding:
         return Finding("device", True, f"CUDA: {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")
     name = "MPS" if torch.backends.mps.is_available() else "CPU"
     return Finding("device", True, f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()} cores")
+
+
+def _processes() -> Finding:
+    """How training takes place on several devices."""
+    try:
+        import torch
+    except ImportError:
+        return Finding("several processes", False, "torch is not installed")
+    if not torch.distributed.is_available():
+        return Finding(
+            "several processes", False, "this build of torch has no torch.distributed: training in one process"
+        )
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    command = f"torchrun --standalone --nproc_per_node {max(gpus, 2)} -m retkd.cli run RECIPE"
+    if gpus < 2:
+        return Finding("several processes", True, f"{gpus} GPUs: one process is best. To try on the CPU: {command}")
+    found = torch.distributed.is_nccl_available()
+    return Finding("several processes", found, f"{gpus} GPUs: {command}" + ("" if found else "; torch lacks NCCL here"))
 
 
 def _memory() -> Finding:

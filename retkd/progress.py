@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from retkd import processes
+
 SECONDS_BETWEEN_LINES = 20.0
 
 
 def say(line: str) -> None:
-    """One log line on standard error, at once."""
-    print(line, file=sys.stderr, flush=True)
+    """One log line on standard error, at once. Of several processes the first one speaks."""
+    if processes.is_first():
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -18,7 +21,7 @@ def track(label: str, total: int, done: int = 0) -> Iterator[Callable[[int], Non
     """A function to call with each number of finished units."""
     if done:
         say(f"{label}: {done} of {total} were done before")
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and processes.is_first():
         with _bar(label, total, done) as step:
             yield step
     else:

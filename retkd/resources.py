@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from retkd import processes
 from retkd.errors import ModelError
 
 STATUS = Path("/proc/self/status")
@@ -59,6 +60,7 @@ def release_memory() -> None:
 def device(asked: str, threads: int | None = None) -> str:
     """The torch device to run on; ``auto`` takes CUDA, then MPS, then the CPU. Sets the thread count if one is given.
 
+    Of several processes on a machine each gets a CUDA device of its own.
     Raises :class:`ModelError` when the device that was asked for is not here: no silent fall-back.
     """
     import torch
@@ -67,7 +69,7 @@ def device(asked: str, threads: int | None = None) -> str:
         torch.set_num_threads(threads)
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if here[name])
+        asked = next(name for name in ("cuda", "mps", "cpu") if here[name])
     if not here.get(asked.split(":")[0], False):
         raise ModelError(
             f"the device {asked} is not available to torch here",
@@ -76,4 +78,20 @@ def device(asked: str, threads: int | None = None) -> str:
             allowed=", ".join(["auto", *(name for name, present in here.items() if present)]),
             next_step="set runtime.device, or install the torch build for that device",
         )
-    return asked
+    return asked if processes.count() == 1 else _own_device(asked, torch.cuda.device_count())
+
+
+def _own_device(asked: str, num_gpus: int) -> str:
+    """The device of one of several processes."""
+    place = processes.number_on_machine()
+    if asked == "cpu":
+        return asked
+    if asked != "cuda" or place >= num_gpus:
+        raise ModelError(
+            f"process {place + 1} of this machine has no device of its own",
+            where="runtime.device",
+            seen=f"{asked}; {num_gpus} CUDA devices are here",
+            allowed="cuda, with at most one process for each CUDA device, or cpu",
+            next_step="start fewer processes (--nproc_per_node), or set runtime.device=cpu",
+        )
+    return f"cuda:{place}"

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retkd import processes
 from retkd import workspace as ws
 from retkd.delivery import deliver
 from retkd.errors import WorkspaceError
 from retkd.history import keep
-from retkd.plan import Resolver, Step, chosen
+from retkd.plan import TRAINING, Resolver, Step, chosen
 from retkd.progress import duration, say
 from retkd.references import run_order
 from retkd.resources import measured, release_memory
@@ -56,6 +58,7 @@ def run(
     """Run the stages ``names`` (default: all) and give the summary, which is also written to summary.json.
 
     Stages that are not among ``names`` must stand where a chosen one reads them; else :class:`WorkspaceError`.
+    Of several processes the first calls this, and the others :func:`follow`.
     """
     resolver = Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
@@ -85,6 +88,26 @@ def run(
     return told
 
 
+Call = tuple[str, Inputs, Path]
+"""A training that all processes take part in: the stage's name, its inputs without the collection, its artifact."""
+
+
+def follow(recipe: "Recipe", workspace: ws.Workspace) -> None:
+    """What every process but the first does: take part in the trainings that the first calls it to, wait meanwhile."""
+    while (called := _call(None)) is not None:
+        name, inputs, artifact = called
+        release_memory()
+        manifests = {other: dict(told) for other, told in inputs.manifests.items()}
+        collection = Resolver(recipe, workspace, manifests, dict(inputs.artifacts)).collection(name)
+        config = recipe.stages[name]
+        STAGES[config.kind].run(config, replace(inputs, collection=collection), artifact)
+
+
+def _call(training: Call | None) -> Call | None:
+    """To the followers, from the first process: the next training, or None where there is no more."""
+    return processes.from_first(lambda: training)
+
+
 def _require_inputs(recipe: "Recipe", step: Step) -> None:
     if step.artifact is None:
         raise WorkspaceError(
@@ -105,8 +128,11 @@ def _run_step(resolver: Resolver, step: Step) -> None:
             ws.discard(artifact)
         artifact.mkdir(parents=True, exist_ok=True)
         release_memory()
+        inputs = _inputs(resolver, step)
+        if step.kind in TRAINING:
+            _call((step.name, replace(inputs, collection=None), artifact))  # type: ignore[arg-type]
         with measured() as cost:
-            metrics = stage.run(config, _inputs(resolver, step), artifact)
+            metrics = stage.run(config, inputs, artifact)
         told = {
             "kind": step.kind,
             "stage": step.name,
@@ -118,6 +144,7 @@ def _run_step(resolver: Resolver, step: Step) -> None:
             "wall_seconds": round(cost.wall_seconds, 3),
             "peak_memory_mib": round(cost.peak_memory_mib, 1),
             "resumed": step.action == "resume",
+            "processes": processes.count() if step.kind in TRAINING else 1,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
         }

@@ -53,6 +53,11 @@ class Runtime(Part):
         default=None, ge=64, description="padded tokens in one forward pass without gradient; default: by the device"
     )
     api: Api = Api()
+    grad_cache: bool = Field(
+        default=False,
+        description="train students one pass at a time (retkd/passes.py): the same gradient in the memory of one pass, of "
+        "tokens_per_batch or 16,384 padded tokens, for a third more time",
+    )
     compile: bool = Field(
         default=False, description="torch.compile the cross-encoder teachers; like the device, it moves the last bits"
     )

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from retkd import processes
 from retkd.batch import Batch, Example, Features, ScoredBatch
 from retkd.batching import settle
 from retkd.beca import Beca
@@ -18,10 +19,11 @@ from retkd.collator import Collator, lists
 from retkd.cross_encoder import Pair, PairScorer
 from retkd.dense_teacher import DenseTeacher
 from retkd.distillation import WeightedObjective
-from retkd.errors import ModelError
+from retkd.errors import ModelError, RecipeError
 from retkd.layers import layer_list
 from retkd.objectives.base import Objective, Training
 from retkd.partners import CrossEncoderPartner
+from retkd.passes import drawing_apart, gathered
 from retkd.segment_head import SegmentCrossEncoder
 from retkd.uni_encoder import UniEncoder
 from retkd.uni_scorer import UniScorer
@@ -70,6 +72,37 @@ class PairCollator:
         return {"batch": PairBatch(inputs, place, batch)}
 
 
+@dataclass(frozen=True)
+class SharedBatch:
+    """The batch of the queries that one of several processes scores, and the lists of all queries."""
+
+    own: PairBatch | Batch
+    lists: Batch
+
+    def to(self, device: str | torch.device) -> "SharedBatch":
+        """The same batch on a device."""
+        return SharedBatch(self.own.to(device), self.lists.to(device))
+
+
+@dataclass(frozen=True)
+class SharedCollator:
+    """Callable for a data loader: divides the queries of each batch among the processes of a run."""
+
+    collate: "PairCollator | Collator"
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, SharedBatch]:
+        """What this process scores of these examples, and the lists of all."""
+        doc_ids = tuple(dict.fromkeys(doc_id for e in examples for doc_id in e.doc_ids))
+        start, stop = _part(len(examples), processes.number())
+        own: Any = self.collate(examples[start:stop])["batch"]
+        return {"batch": SharedBatch(own, lists(examples, doc_ids, {}, ()))}
+
+
+def _part(num_queries: int, number: int) -> tuple[int, int]:
+    """(start, stop) of the queries of one process."""
+    return num_queries * number // processes.count(), num_queries * (number + 1) // processes.count()
+
+
 class TaughtModel(nn.Module):
     """A batch in, the weighted objective of the model's scores and its terms out."""
 
@@ -80,13 +113,15 @@ class TaughtModel(nn.Module):
         self.objective = WeightedObjective(objective, training or Training())
         self.in_batch = any(term.reads_in_batch for term in objective)
 
-    def forward(self, batch: PairBatch | Batch, progress: float = 0.0) -> dict[str, Tensor]:
+    def forward(self, batch: PairBatch | Batch | SharedBatch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
         terms: dict[str, Tensor] = self.objective(replace(self.scored(batch), progress=progress))
         return terms
 
-    def scored(self, batch: PairBatch | Batch) -> ScoredBatch:
+    def scored(self, batch: PairBatch | Batch | SharedBatch) -> ScoredBatch:
         """Float32 scores. Where no term reads ``in_batch`` it has no document: those pairs were not scored."""
+        if isinstance(batch, SharedBatch):
+            return self._scored_by_all(batch)
         if isinstance(self.scorer, BecaScorer):
             assert isinstance(batch, Batch)
             return self.scorer.scored(batch, self.in_batch)
@@ -95,13 +130,38 @@ class TaughtModel(nn.Module):
         own = self.scorer.scores(batch.inputs).float()[batch.place]
         return ScoredBatch(batch.lists, own, own.new_zeros((len(own), 0)))
 
+    def _scored_by_all(self, batch: SharedBatch) -> ScoredBatch:
+        """Each process scores its queries' candidates; the gradient is that of the whole batch (retkd/passes.py)."""
+        with drawing_apart():
+            part = self.scored(batch.own).own
+        num_queries, width = batch.lists.mask.shape
+        counts = [stop - start for start, stop in (_part(num_queries, n) for n in range(processes.count()))]
+        own = gathered(nn.functional.pad(part, (0, width - part.shape[1])), counts)
+        return ScoredBatch(batch.lists, own, own.new_zeros((num_queries, 0)))
 
-def collator(scorer: Scorer, teachers: dict[str, DenseTeacher]) -> PairCollator | Collator:
-    """What makes the batches that :class:`TaughtModel` reads."""
+
+def collator(scorer: Scorer, teachers: dict[str, DenseTeacher]) -> PairCollator | Collator | SharedCollator:
+    """What makes the batches that :class:`TaughtModel` reads. Several processes share the queries of each."""
+    collate: PairCollator | Collator
     if isinstance(scorer, BecaScorer):
-        return Collator(scorer, teachers)
-    assert isinstance(scorer, PairScorer)
-    return PairCollator(scorer)
+        collate = Collator(scorer, teachers, shares=1)
+    else:
+        assert isinstance(scorer, PairScorer)
+        collate = PairCollator(scorer)
+    return collate if processes.count() == 1 else SharedCollator(collate)
+
+
+def require_own_lists(objective: Sequence[Objective]) -> None:
+    """Raise :class:`RecipeError` where several processes would have to score the candidates of each other's queries."""
+    reading = [term.kind for term in objective if term.reads_in_batch]  # type: ignore[attr-defined]
+    if reading and processes.count() > 1:
+        raise RecipeError(
+            f"the objective {reading[0]!r} reads scores of other queries' documents, and the processes share the queries",
+            where="torchrun",
+            seen=f"{processes.count()} processes",
+            allowed="terms that read a query's own candidates",
+            next_step="set `in_batch: false`, or train this teacher in one process",
+        )
 
 
 def new_scorer(folder: Path, device: str, config: "Config | CrossEncoderPartner") -> PairScorer | BecaScorer:

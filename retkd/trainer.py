@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
-from retkd.errors import DataError, RetkdError
+from retkd import processes
+from retkd.errors import DataError, RecipeError, RetkdError
 from retkd.optimisation import Optimisation
 from retkd.progress import track
 from retkd.query_order import QueryOrder
@@ -56,6 +57,17 @@ class DistillationTrainer(Trainer):
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
+    def get_train_dataloader(self) -> DataLoader:  # type: ignore[type-arg]
+        """As ever; of several processes each goes through the whole batches: what it encodes of them is retkd.passes' affair."""
+        if processes.count() == 1:
+            return super().get_train_dataloader()
+        return DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_size=self.args.per_device_train_batch_size,
+            sampler=self._get_train_sampler(),
+            collate_fn=self.data_collator,
+        )
+
     def compute_loss(  # type: ignore[override]
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any
     ) -> Any:
@@ -78,17 +90,20 @@ class DistillationTrainer(Trainer):
         super().log({**logs, **self.terms} if "loss" in logs else logs, *args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Measures on dev, by the callable that was given."""
-        assert self.dev is not None
-        assert self.model is not None
-        self.model.eval()
-        with torch.inference_mode():
-            measures = {f"eval_{name}": value for name, value in self.dev().items()}
+        """Measures on dev, by the callable that was given, in the first process."""
+        measures = processes.from_first(self._measures)
         self.log(measures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measures)
         if self.args.load_best_model_at_end and self._is_best(measures):
             self.control.should_save = True
         return measures
+
+    def _measures(self) -> dict[str, float]:
+        assert self.dev is not None
+        assert self.model is not None
+        self.model.eval()
+        with torch.inference_mode():
+            return {f"eval_{name}": value for name, value in self.dev().items()}
 
     def _is_best(self, measures: dict[str, float]) -> bool:
         """Whether this look is the best so far: the best weights can be published only if they are saved here."""
@@ -106,8 +121,10 @@ class _Steps(TrainerCallback):
         self.step(1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as temporary:
-            temporary.write_text(STOPPED if control.should_training_stop else "")
+        processes.wait()
+        if processes.is_first():
+            with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as temporary:
+                temporary.write_text(STOPPED if control.should_training_stop else "")
 
 
 def train(
@@ -131,12 +148,14 @@ def train(
     With ``topics``, a number per example, every batch is of one topic.
 
     Goes on from the last whole checkpoint in ``work`` to the same trace and weights as a run that was never stopped.
+    ``batch_queries`` does not depend on the number of processes. All of them call this; the first one writes.
     """
     if optimisation.steps == 0:
         return []
+    _require_queries(batch_queries, label)
     if dev is None:
         _require_no_dev(optimisation, label)
-    checkpoint = last_whole_checkpoint(work)
+    checkpoint = processes.from_first(lambda: last_whole_checkpoint(work))
     done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     stopped = checkpoint is not None and (checkpoint / COMPLETE).read_text() == STOPPED
     steps = done if stopped else optimisation.steps
@@ -160,6 +179,17 @@ def train(
         trainer.add_callback(_Steps(step))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return [row for entry in trainer.state.log_history if (row := trace_row(entry)) is not None]
+
+
+def _require_queries(batch_queries: int, label: str) -> None:
+    if batch_queries < processes.count():
+        raise RecipeError(
+            "a batch has fewer queries than this run has processes, so that some would have nothing to do",
+            where=f"{label}, key batch_queries",
+            seen=f"{batch_queries} queries, {processes.count()} processes",
+            allowed=f"{processes.count()} or more; a batch is divided among the processes, whatever their number",
+            next_step="raise batch_queries, or start fewer processes",
+        )
 
 
 def _require_no_dev(optimisation: Optimisation, label: str) -> None:
@@ -188,7 +218,7 @@ def _arguments(
     if best and optimisation.evaluate_every:
         save_every = optimisation.evaluate_every * max(1, round(save_every / optimisation.evaluate_every))
     precision = resolved_precision(optimisation.precision, device)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=steps,
         per_device_train_batch_size=batch_queries,
@@ -218,6 +248,9 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    """One process trains on one device: torch's DataParallel would multiply batch_queries by the devices that are here."""
+    return arguments
 
 
 def resolved_precision(asked: str, device: str) -> str:

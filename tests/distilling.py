@@ -14,6 +14,7 @@ from retkd.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.optimisation import Optimisation
+from retkd.passes import Passes
 from retkd.students.dense import Dense
 from tests.tiny import WORDS
 
@@ -59,13 +60,14 @@ def trained(
     seed: int = 3,
     objective: Sequence[Any] = OBJECTIVE,
     dropout: float | None = None,
+    passes: Passes | None = None,
     **optimisation: Any,
 ) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
     """The trace and the weights after a training, begun or continued in ``work``."""
     encoder = student(base, dropout)
     told = Optimisation(**{"steps": 10, "learning_rate": 1e-3, "warmup_steps": 2, "save_every": 4, **optimisation})
     trace = trainer.train(
-        DistilledEncoder(encoder, objective),
+        DistilledEncoder(encoder, objective, passes=passes),
         examples() if lists is None else lists,
         Collator(encoder),
         told,

@@ -256,6 +256,7 @@ def test_doctor_finds_what_is_installed(retkd: Retkd) -> None:
     code, out, _ = retkd("doctor")
     assert code == 0
     assert "ok: torch" in out
+    assert "torchrun --standalone --nproc_per_node" in " ".join(out.split())
 
 
 def test_a_misspelt_model_is_told_with_its_line(retkd: Retkd, recipe: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from retkd import processes
 from retkd.objectives import Objectives
 from retkd.objectives.base import leaves
 from retkd.objectives.contrastive import InfoNCE
@@ -38,7 +39,7 @@ class Config(Optimisation, StageConfig):
         min_length=1,
         description="weighted terms, as in train; default: each positive against its own list's negatives",
     )
-    batch_queries: int = Field(default=8, ge=1)
+    batch_queries: int = Field(default=8, ge=1, description="of all processes together, however many there are")
     max_length: int = Field(default=256, ge=8, description="tokens of query, document and special tokens together")
     query_max_length: int = Field(default=64, ge=2)
     head: Literal["classifier", "segments", "uni", "beca"] = Field(
@@ -102,9 +103,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
-    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer, save_scorer
+    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer, require_own_lists, save_scorer
     from retkd.trainer import train, write_trace
 
+    require_own_lists(config.objective)
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
     scorer = new_scorer(inputs.models[config.base].path, where, config)
@@ -140,6 +142,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         primary=config.primary,
         optimizer=optimizer(model, config),
     )
+    if not processes.is_first():
+        return Metrics()
     save_scorer(scorer, out / "model")
     with atomic(out / "trace.jsonl") as temporary:
         write_trace(trace, temporary)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from retkd import processes
 from retkd.objectives import Objectives
 from retkd.optimisation import Optimisation
 from retkd.partners import AnyPartner
@@ -36,7 +37,7 @@ class Config(Optimisation, StageConfig):
     candidates: Candidates
     student: AnyStudent
     objective: Objectives = Field(description="weighted terms; may be empty where a `co_train` teaches the student")
-    batch_queries: int = Field(default=16, ge=1)
+    batch_queries: int = Field(default=16, ge=1, description="of all processes together, however many there are")
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
@@ -125,6 +126,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         optimizer=optimizer,
         topics=config.batches.topics(query_ids, config.candidates, inputs.artifacts),
     )
+    if not processes.is_first():
+        return Metrics()
     encoder.model.eval()
     save_model(encoder.model, out / "model")
     timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
@@ -149,7 +152,8 @@ def _module(
     from retkd.distillation import DistilledEncoder
     from retkd.exit_distillation import DistilledExits
     from retkd.layer_teachers import layer_teachers, stack_of
-    from retkd.objectives.base import Training
+    from retkd.objectives.base import Training, leaves
+    from retkd.passes import passes
 
     objective = config.objective if config.steps else []
     teachers = layer_teachers(objective, inputs, encoder, where)
@@ -161,9 +165,10 @@ def _module(
         stack_of(encoder, "the student") if teachers else None,
         {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
     )
+    through = passes(inputs.runtime, leaves(objective), exits=bool(config.folders))
     if config.folders:
         return DistilledExits(encoder, objective, config.student.weights, training), training
-    return DistilledEncoder(encoder, objective, training, teachers), training
+    return DistilledEncoder(encoder, objective, training, teachers, through), training
 
 
 def _partner(config: Config, inputs: Inputs, rows: Any, training: Any, teachers: dict[str, Any], where: str) -> Any:

@@ -1,6 +1,7 @@
 """The benchmarks at a tiny size: the results of the contenders are equal, and the JSON holds what it should."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ SIZES = Sizes(
     mining_documents=300,
     student_layers=(0,),
 )
-IN_THIS_PROCESS = [name for name in (*run.MEASUREMENTS, *run.ON_REQUEST) if name != "mining"]
+IN_THEIR_OWN = ("mining", "grad_cache", "grad_cache_large")
+IN_THIS_PROCESS = [name for name in (*run.MEASUREMENTS, *run.ON_REQUEST) if name not in IN_THEIR_OWN]
 SPREAD = {"median", "min", "max", "all"}
 
 
@@ -114,6 +116,45 @@ def test_mining_is_measured_in_processes_of_their_own(setting: Setting) -> None:
     )
 
 
+@pytest.mark.nightly
+def test_grad_cache_is_measured_in_processes_of_their_own(setting: Setting) -> None:
+    from dataclasses import replace
+
+    told = run.run(replace(setting, repeats=1), ["grad_cache"])["measurements"]["grad_cache"]
+    assert list(told["contenders"]) == ["grad_cache", "all passes at once"]
+    assert all(row["peak_memory_mib"] > 100 for row in told["contenders"].values())
+
+
+def test_both_ways_of_passing_have_the_same_losses(setting: Setting, tmp_path: Path) -> None:
+    """With dropout on."""
+    from benchmarks import grad_cache
+
+    losses = []
+    for cached in (True, False):
+        (tmp_path / "asked").write_bytes(
+            pickle.dumps((Setting(setting.folder, setting.model, tmp_path, SIZES), cached))
+        )
+        grad_cache.main(tmp_path / "asked", tmp_path / "told.npz")
+        with np.load(tmp_path / "told.npz") as told:
+            losses.append(told["losses"])
+    assert len(losses[0]) == 3
+    assert np.abs(losses[0] - losses[1]).max() < 1e-5
+
+
+def test_the_peers_losses_train_the_same_student(setting: Setting, tmp_path: Path) -> None:
+    """Each loss and each look at dev is that of the peer, whose lists are the same, over more than a pass."""
+    from benchmarks import parity
+
+    told = parity.measure(setting, steps=8, lists_of="train")
+    assert set(told["losses"]) == {"DistillKLDivLoss", "MarginMSELoss"}
+    for rows in told["losses"].values():
+        ours, peer = rows["retkd"], rows["SentenceTransformerTrainer"]
+        assert rows["largest_difference_of_a_loss"] < 1e-4
+        assert ours["nDCG@10"] == pytest.approx(peer["nDCG@10"], abs=1e-6)
+        assert ours["last_loss"] < rows["first_loss"]
+        assert ours["pairs_per_second"] > 0
+
+
 def test_a_goal_of_speed_or_memory_takes_the_better() -> None:
     outcome = {"ours": Outcome(np.zeros(1), 1.0, 300.0, 100.0), "peer": Outcome(np.zeros(1), 1.5, 900.0, 800.0)}
     contenders = [
@@ -155,7 +196,7 @@ def test_training_counts_a_shared_document_once(setting: Setting) -> None:
     from benchmarks import training
 
     lesson = training.prepared(setting)
-    lengths, facts = training._real_tokens(lesson, training._student(setting))
+    lengths, facts = training.real_tokens(lesson, training.student_of(setting))
     assert facts["documents_per_step"] == 12
     assert facts["shared_documents"] > 0
     assert len(lengths) == 2 * (3 + 12) - facts["shared_documents"]

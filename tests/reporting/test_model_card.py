@@ -71,6 +71,6 @@ def test_a_student_from_outside_the_run_still_has_a_card(evidence):
     assert "- Teacher:" not in card
 
 
-def test_a_learned_temperature_is_told_in_words() -> None:
+def test_a_learned_temperature_is_told_in_words(evidence) -> None:
     term = {"kind": "infonce", "weight": 0.5, "temperature": {"learned_from": 0.05, "rate": 10.0}, "top": None}
-    assert _term(term) == "`infonce` (weight 0.5, temperature (learned from 0.05, rate 10))"
+    assert _term(evidence, term) == "`infonce` (weight 0.5, temperature (learned from 0.05, rate 10))"
