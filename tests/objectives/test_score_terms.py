@@ -69,7 +69,12 @@ def test_they_see_the_pairs_that_the_teacher_has_scored_and_no_other(term: Objec
 def required(kind: str) -> dict[str, Any]:
     """What a term of this kind must be told."""
     needed = {
-        **{"teacher": "ce", "teachers": ["ce", "other"], "model": "m", "models": ["m"], "mapping": "clip", "dims": [4]},
+        "teacher": "ce",
+        "teachers": ["ce", "other"],
+        "model": "m",
+        "models": ["m"],
+        "mapping": "clip",
+        "dims": [4],
         "terms": [{"kind": "kl", "teacher": "ce"}],
     }
     fields = OBJECTIVES[kind].model_fields
