@@ -21,12 +21,12 @@ from retkd.distillation import WeightedObjective
 from retkd.errors import ModelError
 from retkd.layers import layer_list
 from retkd.objectives.base import Objective, Training
+from retkd.partners import CrossEncoderPartner
 from retkd.segment_head import SegmentCrossEncoder
 from retkd.uni_encoder import UniEncoder
 from retkd.uni_scorer import UniScorer
 
 if TYPE_CHECKING:
-    from retkd.partners import CrossEncoderPartner
     from retkd.stages.teach import Config
 
 
@@ -111,6 +111,7 @@ def new_scorer(folder: Path, device: str, config: "Config | CrossEncoderPartner"
     load, kind = HEADS[config.head]
     model = load(folder)
     if isinstance(model, UniEncoder):
+        assert not isinstance(config, CrossEncoderPartner)
         model.mask, model.candidates_per_pass = config.mask, config.candidates_per_pass
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = config.max_length

@@ -114,7 +114,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
             write(temporary)
     metrics = _metrics(config, examples, trace, encoder)
     if partner is not None:
-        metrics.values["partner"] = {"kind": config.co_train.kind, "parameters": partner.num_parameters}
+        metrics.values["partner"] = {"kind": partner.told.kind, "parameters": partner.num_parameters}
     return metrics
 
 
