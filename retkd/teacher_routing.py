@@ -32,10 +32,10 @@ class TeacherNetwork(nn.Module):
         count = len(term.teachers)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            last = nn.Linear(HIDDEN, count)
-            self.layers = nn.Sequential(nn.Linear(3 * count + 2, HIDDEN), nn.Tanh(), last)
+            first, last = nn.Linear(3 * count + 2, HIDDEN), nn.Linear(HIDDEN, count)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(first, nn.Tanh(), last)
 
     def logits(self, scored: ScoredBatch) -> Float[Tensor, "query teacher"]:
         """One number per query and teacher."""

@@ -170,7 +170,8 @@ def new_scorer(folder: Path, device: str, config: "Config | CrossEncoderPartner"
 
     load, kind = HEADS[config.head]
     model = load(folder)
-    if isinstance(model, UniEncoder) and not isinstance(config, CrossEncoderPartner):
+    if isinstance(model, UniEncoder):
+        assert not isinstance(config, CrossEncoderPartner)
         model.mask, model.candidates_per_pass = config.mask, config.candidates_per_pass
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = config.max_length

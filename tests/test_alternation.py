@@ -151,13 +151,13 @@ def test_what_an_alternation_refuses(path: Path) -> None:
     )
 
 
-def run(path: Path, workspace: Path, overrides: list[str]) -> dict[str, Path]:
+def run(path: Path, workspace: Path, overrides: list[str], until: str | None = "train") -> dict[str, Path]:
     from retkd import runner
     from retkd.plan import chosen
     from retkd.workspace import Workspace
 
     recipe, at = load(path, overrides), Workspace(workspace)
-    runner.run(recipe, at, chosen(recipe, until="train"))
+    runner.run(recipe, at, chosen(recipe, until=until))
     return {name: at.root / "artifacts" / folder for name, folder in at.stages(recipe.name).items()}
 
 
@@ -179,3 +179,22 @@ def test_mutual_with_identical_models_equals_self(path: Path, tmp_path: Path) ->
     tried = {name: each["nDCG@10"] for name, each in choice["tried"].items()}
     assert choice["chosen"] == max(tried, key=lambda name: tried[name])
     assert files(alone["train"] / "model") == files(alone[choice["chosen"]] / "model")
+
+
+def test_the_best_cycle_is_evaluated_exported_and_reported(path: Path, tmp_path: Path) -> None:
+    """The card tells the training of the student that was chosen."""
+    evaluation = (
+        "stages.evaluate={kind: evaluate, splits: evaluation, depth: 20, measures: [nDCG@10], num_resamples: 200, "
+        "systems: {student: {kind: dense, model: train, index: index}}, controls: [bm25, zero_shot]}"
+    )
+    stages = [
+        evaluation,
+        "stages.export={kind: export, model: train}",
+        "stages.report={kind: report, evaluation: evaluate}",
+    ]
+    artifacts = run(path, tmp_path / "runs", [*stages, "alternate.cycles=2"], until=None)
+    card = (artifacts["report"] / "model_card.md").read_text()
+    assert "`kl`" in card
+    assert str(path.parent / "encoder") in card
+    assert "train_cycle1" in (artifacts["report"] / "report.html").read_text()
+    assert (tmp_path / "runs" / "tiny" / "exports" / "export" / "sentence_transformers").is_dir()

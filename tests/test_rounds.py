@@ -170,3 +170,27 @@ def test_errors_need_a_score_and_a_select_stage_and_a_free_column(tmp_path: Path
         load(path, ["stages.train.candidates=score"])
     with pytest.raises(RecipeError, match="writes the column 'student', and the recipe has a teacher of that name"):
         load(path, ["stages.score.teachers.student={kind: bi_encoder, model: /models/base}"])
+
+
+def test_two_rounds_with_errors_from_end_to_end(tmp_path: Path) -> None:
+    """The second round scores its lists with the first student, and repeats half of the queries at most."""
+    from retkd import candidates, runner
+    from retkd.plan import chosen
+    from retkd.query_order import REPEATS, num_repeated
+    from retkd.workspace import Workspace
+
+    steps = [
+        "stages.teach.steps=1",
+        "stages.train.steps=3",
+        "stages.train.evaluate_every=null",
+        "stages.train.keep=last",
+    ]
+    errors = "rounds={count: 2, errors: {teacher: base, share: 0.5, top: 10, times: 3}}"
+    recipe, workspace = load(tiny_recipe(tmp_path), [*steps, errors]), Workspace(tmp_path / "runs")
+    runner.run(recipe, workspace, chosen(recipe, until="train"))
+    artifacts = {name: workspace.root / "artifacts" / folder for name, folder in workspace.stages(recipe.name).items()}
+    assert candidates.scale_of(candidates.read(artifacts["score_round2"] / "train"), "student") == "cosine"
+    told_metrics = json.loads((artifacts["select_round2"] / "manifest.json").read_text())["metrics"]["repeats"]
+    assert 0 < told_metrics["errors"] <= told_metrics["of_queries"] / 2
+    assert num_repeated(artifacts["select_round2"]) == told_metrics["errors"]
+    assert not (artifacts["select"] / REPEATS).exists()

@@ -54,7 +54,7 @@ class Confidence(Filter):
         """The confidence in one list; NaN is not scored.
 
         >>> round(Confidence(teacher="t").of_list(np.array([2.0, 1.0, 0.0])), 6)
-        0.242335
+        0.242321
         """
         scores = scores[~np.isnan(scores)]
         if len(scores) < 2:

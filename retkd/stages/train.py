@@ -140,8 +140,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         with atomic(out / name) as temporary:
             write(temporary)
     metrics = _metrics(config, examples, trace, student, timings)
-    if partner is not None and config.co_train is not None:
-        metrics.values["partner"] = {"kind": config.co_train.kind, "parameters": partner.num_parameters}
+    if partner is not None:
+        metrics.values["partner"] = {"kind": partner.told.kind, "parameters": partner.num_parameters}
     return metrics
 
 
