@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from retkd.errors import ModelError
 from retkd.objectives.base import Training
+from retkd.objectives.projectors import required_dim
 from retkd.objectives.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ class Matryoshka(Wrapper):
         """Every term bound once for each width. Raises :class:`ModelError` where the student is narrower than that."""
         from retkd.objectives.truncated import Truncated
 
-        if training.student_dim is not None and self.dims[0] > training.student_dim:
+        width = required_dim(training.student_dim, self.kind)
+        if self.dims[0] > width:
             raise ModelError(
                 "the student's vectors are narrower than the widest of the Matryoshka widths",
                 where="objective matryoshka",
-                seen=f"dims {self.dims}, vectors of {training.student_dim}",
-                allowed=f"widths up to {training.student_dim}",
-                next_step=f"begin `dims` with {training.student_dim}",
+                seen=f"dims {self.dims}, vectors of {width}",
+                allowed=f"widths up to {width}",
+                next_step=f"begin `dims` with {width}",
             )
         return Truncated(self, training)

@@ -72,7 +72,7 @@ def required_dim(student_dim: int | None, term: str) -> int:
     """The student's width. Raises :class:`ModelError` where it has none."""
     if student_dim is None:
         raise ModelError(
-            f"the objective {term!r} compares vectors, and this student has none of one width",
+            f"the objective {term!r} reads vectors, and this student has none of one width",
             where="objective",
             next_step="choose a dense student, or an objective of scores such as kl",
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from retkd.objectives.base import Training
+from retkd.objectives.projectors import required_dim
 from retkd.objectives.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -29,4 +30,5 @@ class Quantised(Wrapper):
         """The terms on rounded vectors."""
         from retkd.objectives.rounded import Rounded
 
+        required_dim(training.student_dim, self.kind)
         return Rounded(self, training)

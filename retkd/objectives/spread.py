@@ -1,10 +1,12 @@
 """Alignment and uniformity: positives near, everything else apart, on the sphere of the student's vectors."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from retkd.objectives.base import Objective
+from retkd.objectives.base import Objective, Training
+from retkd.objectives.projectors import required_dim
 from retkd.objectives.vectors import Sides, of_sides
 
 if TYPE_CHECKING:
@@ -13,7 +15,23 @@ if TYPE_CHECKING:
     from retkd.batch import ScoredBatch
 
 
-class Alignment(Objective):
+class SpreadObjective(Objective):
+    """A term of the student's vectors alone."""
+
+    @property
+    def needs_vectors(self) -> bool:
+        """The student's."""
+        return True
+
+    def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
+        """The term in full precision."""
+        from retkd.objectives.bound import Bound
+
+        required_dim(training.student_dim, self.kind)  # type: ignore[attr-defined]
+        return Bound({}, lambda scored, _: self.loss(scored))
+
+
+class Alignment(SpreadObjective):
     """:func:`retkd.losses.spread.alignment` of each query with its judged positives; no teacher."""
 
     kind: Literal["alignment"] = "alignment"
@@ -21,11 +39,6 @@ class Alignment(Objective):
     @property
     def needs_positives(self) -> bool:
         """It learns from nothing else."""
-        return True
-
-    @property
-    def needs_vectors(self) -> bool:
-        """The student's."""
         return True
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
@@ -37,17 +50,12 @@ class Alignment(Objective):
         return alignment(scored.queries, scored.documents, scored.batch.own_positives)
 
 
-class Uniformity(Objective):
+class Uniformity(SpreadObjective):
     """:func:`retkd.losses.spread.uniformity` of the batch's queries and of its documents; no teacher, no label."""
 
     kind: Literal["uniformity"] = "uniformity"
     sides: Sides = "both"
     temperature: float = Field(default=2.0, gt=0.0)
-
-    @property
-    def needs_vectors(self) -> bool:
-        """The student's."""
-        return True
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over the sides, from -4 temperature to 0."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from retkd.objectives.base import Objective, Training
-from retkd.objectives.projectors import Normaliser, Projector, normalised, projector, scaled
+from retkd.objectives.projectors import Normaliser, Projector, normalised, projector, required_dim, scaled
 from retkd.parts import Encoder
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ class VectorObjective(Objective):
         return True
 
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
-        """The term around its parts."""
+        """The term around its parts. Raises :class:`ModelError` where the student has no vectors."""
         from retkd.objectives.bound import Bound
 
+        required_dim(training.student_dim, self.kind)  # type: ignore[attr-defined]
         return Bound(self.parts(training), self.mean_of_sides)
 
     def parts(self, training: Training) -> "dict[str, nn.Module]":

@@ -18,8 +18,10 @@ from retkd.objectives.crd import CRD
 from retkd.objectives.gradient import Gradient
 from retkd.objectives.icl import ICL
 from retkd.objectives.lelp import LELP
+from retkd.objectives.matryoshka import Matryoshka
 from retkd.objectives.mixup import Mixup
 from retkd.objectives.projectors import normalised, projector, scaled
+from retkd.objectives.quantised import Quantised
 from retkd.objectives.relation import Relation
 from retkd.objectives.spread import Alignment, Uniformity
 from retkd.objectives.statistics import Principal, Standardise
@@ -82,6 +84,22 @@ def test_every_term_trains_its_student_and_its_own_parts(term: Any) -> None:
         expected = loss(scored()).item()
         torch.manual_seed(2)
         assert again(scored()).item() == expected
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.kind)
+def test_a_student_in_half_precision_is_compared_in_full(term: Any) -> None:
+    loss = bound(term).eval()
+    torch.manual_seed(3)
+    expected = loss(scored()).item()
+    torch.manual_seed(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert loss(scored_outside()).item() == expected
+
+
+def scored_outside() -> Any:
+    """The batch of a student whose scores were made in full precision, as they are."""
+    with torch.autocast("cpu", enabled=False):
+        return scored()
 
 
 def test_which_vectors_they_read() -> None:
@@ -201,11 +219,14 @@ def test_two_widths_without_a_projector_are_refused() -> None:
     )
 
 
-def test_a_student_without_vectors_is_refused() -> None:
+@pytest.mark.parametrize(
+    "term", [*TERMS, Matryoshka(dims=[4], terms=[InfoNCE()]), Quantised(terms=[InfoNCE()])], ids=lambda term: term.kind
+)
+def test_a_student_without_vectors_is_refused(term: Any) -> None:
     with pytest.raises(
-        ModelError, match="the objective 'lelp' compares vectors, and this student has none of one width"
+        ModelError, match=f"the objective '{term.kind}' reads vectors, and this student has none of one width"
     ):
-        LELP(model="wide").bind(Training(None, {"wide": 8}))
+        term.bind(Training(None, TRAINING.teacher_dims))
 
 
 def test_the_critic_of_wcord_lengthens_nothing() -> None:

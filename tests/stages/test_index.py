@@ -114,3 +114,14 @@ def test_a_cut_index_holds_and_searches_the_first_coordinates(inputs, tmp_path, 
 def test_an_index_cannot_be_wider_than_its_vectors(inputs, tmp_path):
     with pytest.raises(ModelError, match="more coordinates than they have\n  where: stage index, dim\n  seen: 33"):
         run(inputs, tmp_path, "flat", dim=33)
+
+
+def test_an_index_of_bits_is_small_and_the_same_each_time(inputs, tmp_path):
+    """Thirty-two coordinates in four bytes, and two numbers; the nearest is still found among the first ten."""
+    metrics = run(inputs, tmp_path / "one", "rabitq")
+    run(inputs, tmp_path / "two", "rabitq")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert metrics.values["sizes"]["index_bytes"] < 60 * 32 * 4 / 3
+    found = SearchIndex.open(tmp_path / "one")
+    _, doc_ids = found.search(np.asarray(found.vectors), 10)
+    assert np.mean([own in ids for own, ids in zip(found.doc_ids, doc_ids, strict=True)]) > 0.9
