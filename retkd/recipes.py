@@ -92,6 +92,7 @@ def _families() -> dict[str, Any]:
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
+    from retkd.students.steps import INHERITANCES
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
     from retkd.teachers.weighting import WEIGHTINGS
@@ -111,6 +112,7 @@ def _families() -> dict[str, Any]:
         "labels": LABELS,
         "batches": BATCHES,
         "students": STUDENTS,
+        "inheritances": INHERITANCES,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,
     }

@@ -52,7 +52,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
     base = inputs.models[config.student.base]
-    encoder = config.student.build(base.path, where)
+    encoder = config.student.build(base.path, where, inputs.collection)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
     require_objective(config.objective, rows, config.steps)
