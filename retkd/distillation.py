@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
+from retkd.companion import Companion
 from retkd.encoder import Encoder
 from retkd.objectives.base import Objective, Training
 from retkd.students.scoring import in_batch_scores, own_scores
@@ -16,15 +17,24 @@ from retkd.students.scoring import in_batch_scores, own_scores
 class DistilledEncoder(nn.Module):
     """Encodes every text of a batch once and adds up the objective's terms."""
 
-    def __init__(self, encoder: Encoder, objective: Sequence[Objective], training: Training | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        objective: Sequence[Objective],
+        training: Training | None = None,
+        companion: Companion | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder.model
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
+        self.companion = companion
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
+        if self.companion is not None:
+            self.companion.begin(progress)
         terms: dict[str, Tensor] = self.objective(replace(self.score(batch), progress=progress))
-        return terms
+        return terms if self.companion is None else added(terms, self.companion.terms(batch))
 
     def score(self, batch: Batch) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
@@ -67,6 +77,12 @@ class WeightedObjective(nn.Module):
         values = [term(scored) for term in self.terms]
         loss = torch.stack([weight * value for weight, value in zip(self.weights, values, strict=True)]).sum()
         return {"loss": loss, **{name: value.detach() for name, value in zip(self.labels, values, strict=True)}}
+
+
+def added(terms: dict[str, Tensor], more: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms with further ones, whose values are added to the loss as they are."""
+    loss = torch.stack([terms["loss"], *more.values()]).sum()
+    return {**terms, **{name: value.detach() for name, value in more.items()}, "loss": loss}
 
 
 def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:

@@ -92,6 +92,7 @@ def _families() -> dict[str, Any]:
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
+    from retkd.students.adaptations import ADAPTATIONS
     from retkd.students.steps import INHERITANCES
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
@@ -113,6 +114,7 @@ def _families() -> dict[str, Any]:
         "batches": BATCHES,
         "students": STUDENTS,
         "inheritances": INHERITANCES,
+        "adaptations": ADAPTATIONS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,
     }

@@ -58,9 +58,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     require_objective(config.objective, rows, config.steps)
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
+    companion = config.student.companion(encoder) if config.steps else None
     training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     trace = train(
-        DistilledEncoder(encoder, config.objective, training),
+        DistilledEncoder(encoder, config.objective, training, companion),
         examples,
         Collator(encoder, whole, frozenset(term.model for term in config.objective if term.reads_vectors)),
         config,
@@ -74,6 +75,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         topics=config.batches.topics([q for q, _, _ in examples.groups], config.candidates, inputs.artifacts),
     )
     encoder.model.eval()
+    if companion is not None:
+        companion.finish(encoder, out)
     save_model(encoder.model, out / "model")
     for name, write in (
         ("trace.jsonl", partial(write_trace, trace)),

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.collections.base import Collection
 from retkd.parts import AnyModel, Part
+from retkd.students.adaptations import AnyAdaptation
 from retkd.students.inheritance import texts_of
 from retkd.students.initialisation import Layers
 from retkd.students.steps import AnyInheritance
 
 if TYPE_CHECKING:
+    from retkd.companion import Companion
     from retkd.encoder import Encoder
 
 
@@ -33,6 +35,23 @@ class Dense(Part):
     dropout: float | None = Field(
         default=None, ge=0.0, lt=1.0, description="hidden and attention; default: as the base"
     )
+
+    adaptation: AnyAdaptation | None = Field(
+        default=None, description="which weights are trained, and when; default: all, throughout"
+    )
+
+    @model_validator(mode="after")
+    def _adapter_fits_the_base(self) -> "Dense":
+        if getattr(self.adaptation, "keep_adapter", False) and (self.layers is not None or self.initialisation):
+            raise ValueError(
+                "`keep_adapter` needs the whole base: an adapter of fewer layers or dimensions fits no model"
+            )
+        return self
+
+    def companion(self, encoder: "Encoder") -> "Companion | None":
+        """What goes along with the training of this student."""
+        found: Companion | None = self.adaptation and self.adaptation.companion(encoder, self.base)
+        return found
 
     def build(self, folder: Path, device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student from the base checkpoint in ``folder``, made for ``collection`` where a step asks for one."""

@@ -44,9 +44,11 @@ def factorised(model: Any, rank: int, where: str) -> Any:
 
     _require_factorable(model, rank, where)
     config, tables = _config(model.config, rank), _tables(model)
-    base = directions(*tables.values(), rank - 1)
+    words, positions, types = tables.values()
+    base = directions(words, positions, types, rank - 1)
     narrow = _without_mean(rank).T @ base.T * (rank / model.config.hidden_size) ** 0.5
-    electra = ElectraModel(config).eval()
+    electra: Any = ElectraModel(config)
+    electra.eval()
     norm = model.embeddings.LayerNorm
     with torch.no_grad():
         for name, table in tables.items():
@@ -73,7 +75,8 @@ def directions(words: "Tensor", positions: "Tensor", types: "Tensor", count: int
     mean = words.mean(dim=0) + positions.mean(dim=0) + first[0]
     spread = [(table - table.mean(dim=0)) / len(table) ** 0.5 for table in (words, positions)]
     stacked = torch.cat([*spread, mean[None]])
-    return torch.linalg.eigh(stacked.T @ stacked).eigenvectors.flip(1)[:, :count]
+    vectors: Tensor = torch.linalg.eigh(stacked.T @ stacked).eigenvectors
+    return vectors.flip(1)[:, :count]
 
 
 def _centred(table: "Tensor") -> "Tensor":

@@ -16,12 +16,13 @@ def renumbered(folder: Path, kept: Sequence[int], where: str) -> None:
     Raises :class:`ModelError` for BPE: its merges pass through tokens that no text holds.
     """
     path = folder / "tokenizer.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model": {"type": "no tokenizer.json"}}
-    if told["model"]["type"] not in KINDS:
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    kind = told["model"]["type"] if told else "no tokenizer.json"
+    if kind not in KINDS:
         raise ModelError(
             "the vocabulary of this tokeniser cannot be trimmed",
             where=where,
-            seen=told["model"]["type"],
+            seen=kind,
             allowed=" or ".join(KINDS),
             next_step="leave the step `vocabulary` out, or choose a base with such a tokeniser",
         )

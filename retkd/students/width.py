@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import PositiveInt
 
 from retkd.errors import ModelError
-from retkd.students.inheritance import Inheritance, Texts
+from retkd.students.inheritance import Inheritance, Texts, reloaded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +28,6 @@ class Width(Inheritance):
 
     def inherit(self, transformer: Any, texts: Texts, where: str) -> Any:
         """The module with a narrower model."""
-        from retkd.students.inheritance import reloaded
-
         transformer.model = narrowed(transformer.model, self.hidden, self.intermediate, where)
         return reloaded(transformer)
 
@@ -54,28 +52,26 @@ def narrowed(model: Any, hidden: int, intermediate: int | None, where: str) -> A
 def narrower(config: Any, hidden: int, intermediate: int | None, where: str) -> Any:
     """The configuration with fewer dimensions and, in proportion, fewer heads."""
     config = copy.deepcopy(config)
-    width, heads = _first(config, "hidden_size", "dim", "d_model"), _first(config, "num_attention_heads", "n_heads")
-    inner = _first(config, "intermediate_size", "hidden_dim", "d_ff")
-    sizes = [config, width, heads, inner]
-    if None in sizes:
-        raise ModelError("this architecture does not say its sizes", where=where, seen=type(config).__name__)
-    old, old_heads, old_inner = (int(getattr(config, str(name))) for name in (width, heads, inner))
+    width = _named(config, where, "hidden_size", "dim", "d_model")
+    heads = _named(config, where, "num_attention_heads", "n_heads")
+    inner = _named(config, where, "intermediate_size", "hidden_dim", "d_ff")
+    old, old_heads, old_inner = (int(getattr(config, name)) for name in (width, heads, inner))
     groups = int(getattr(config, "num_key_value_heads", None) or old_heads)
-    shared = old // groups
-    if hidden > old or hidden % shared:
+    if hidden > old or hidden % (old // groups):
+        unit = "head" if groups == old_heads else "group of heads"
         raise ModelError(
             "the student cannot have this width",
             where=f"student.initialisation of {where}",
             seen=f"hidden {hidden}",
-            allowed=f"multiples of {shared}, which is one {'head' if groups == old_heads else 'group of heads'}, up to {old}",
+            allowed=f"multiples of {old // groups}, which is one {unit}, up to {old}",
         )
-    for name, value in list(vars(config).items()):
-        if value == old and name in (width, "embedding_size", "pooler_hidden_size"):
+    for name in (width, "embedding_size", "pooler_hidden_size"):
+        if getattr(config, name, None) == old:
             setattr(config, name, hidden)
-    setattr(config, str(heads), old_heads * hidden // old)
+    setattr(config, heads, old_heads * hidden // old)
     if groups != old_heads or hasattr(config, "num_key_value_heads"):
         config.num_key_value_heads = groups * hidden // old
-    setattr(config, str(inner), intermediate if intermediate is not None else max(old_inner * hidden // old, 1))
+    setattr(config, inner, intermediate if intermediate is not None else max(old_inner * hidden // old, 1))
     return config
 
 
@@ -95,8 +91,17 @@ def leading(source: "Tensor", shape: tuple[int, ...], name: str, where: str) -> 
     return parts[tuple(slice(0, size) for size in wanted)].reshape(shape)
 
 
-def _first(config: Any, *names: str) -> str | None:
-    return next((name for name in names if isinstance(getattr(config, name, None), int)), None)
+def _named(config: Any, where: str, *names: str) -> str:
+    """The one of these names that the configuration knows."""
+    found = next((name for name in names if isinstance(getattr(config, name, None), int)), None)
+    if found is None:
+        raise ModelError(
+            "the configuration of this architecture does not say its sizes",
+            where=where,
+            seen=type(config).__name__,
+            allowed=f"one with {' or '.join(names)}",
+        )
+    return found
 
 
 def _not_covered(names: list[str], where: str) -> ModelError:
