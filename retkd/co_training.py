@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from retkd.batch import Batch, Example, ScoredBatch
 from retkd.collator import Collator
+from retkd.collections.base import Collection
 from retkd.cross_encoder import PairScorer
 from retkd.dense_teacher import DenseTeacher
 from retkd.distillation import DistilledEncoder
@@ -120,7 +121,12 @@ class LoadedPartner:
 
 
 def load_partner(
-    told: Any, models: Mapping[str, Model], device: str, training: Training, teachers: dict[str, DenseTeacher]
+    told: Any,
+    models: Mapping[str, Model],
+    device: str,
+    training: Training,
+    teachers: dict[str, DenseTeacher],
+    collection: Collection,
 ) -> LoadedPartner:
     """The partner from its base checkpoint."""
     if isinstance(told, CrossEncoderPartner):
@@ -128,7 +134,7 @@ def load_partner(
         model = TaughtModel(scorer, told.objective, replace(training, student_dim=None))
         assert isinstance(scorer, PairScorer)
         return LoadedPartner(told, scorer, model, PairCollator(scorer))
-    encoder = told.encoder.build(models[told.encoder.base].path, device)
+    encoder = told.encoder.build(models[told.encoder.base].path, device, collection)
     distilled = DistilledEncoder(encoder, told.objective, replace(training, student_dim=encoder.dim))
     read = [term for term in leaves(told.objective) if term.reads_vectors]
     vectors = frozenset(ref for term in read for ref in term.encoders)

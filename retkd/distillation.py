@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
+from retkd.companion import Companion
 from retkd.encoder import Encoder
 from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
@@ -26,17 +27,21 @@ class DistilledEncoder(nn.Module):
         training: Training | None = None,
         teachers: Mapping[str, Encoder] | None = None,
         passes: Passes | None = None,
+        companion: Companion | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder.model
         self.passes = passes or Passes()
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
         self.teachers = dict(teachers or {})
+        self.companion = companion
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, each unweighted term under its label. ``progress``: the share of the steps made."""
+        if self.companion is not None:
+            self.companion.begin(progress)
         terms: dict[str, Tensor] = self.objective(self.score(batch, progress))
-        return terms
+        return terms if self.companion is None else added(terms, self.companion.terms(batch))
 
     def score(self, batch: Batch, progress: float = 0.0) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
@@ -110,6 +115,12 @@ class WeightedObjective(nn.Module):
             if isinstance(term, Telling)
         ]
         return {f"{label}.{name}": value for label, numbers in named for name, value in numbers.items()}
+
+
+def added(terms: dict[str, Tensor], more: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms with further ones, whose values are added to the loss as they are."""
+    loss = torch.stack([terms["loss"], *more.values()]).sum()
+    return {**terms, **{name: value.detach() for name, value in more.items()}, "loss": loss}
 
 
 def looked_up(table: nn.Module | None, chunks: Sequence[Features]) -> list[Features]:

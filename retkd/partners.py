@@ -72,6 +72,12 @@ class EncoderPartner(Partner):
     encoder: AnyStudent
     partner_temperature: float = Field(default=0.05, gt=0.0)
 
+    @model_validator(mode="after")
+    def _plain(self) -> "EncoderPartner":
+        if getattr(self.encoder, "adaptation", None) is not None or getattr(self.encoder, "exits", None):
+            raise ValueError("a partner is trained as it is: leave out the adaptation and the exits of its encoder")
+        return self
+
 
 PARTNERS = registry("partners", CrossEncoderPartner, EncoderPartner)
 AnyPartner: Any = one_of(PARTNERS)

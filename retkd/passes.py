@@ -63,10 +63,10 @@ class Passes:
         return [_sliced(chunk, slice(start, start + size)) for start in range(0, _rows(chunk), size)]
 
 
-def passes(runtime: Runtime, objective: Sequence[Objective], exits: bool = False) -> Passes:
+def passes(runtime: Runtime, objective: Sequence[Objective], deeper: Sequence[str] = ()) -> Passes:
     """As the runtime asks for. Raises :class:`RecipeError` where more of a pass is read than its vectors: by a term, or
-    by a student with ``exits``."""
-    deep = [term.kind for term in objective if term.reads_layers or exits]  # type: ignore[attr-defined]
+    by what is named in ``deeper``."""
+    deep = [*(f"the objective {term.kind!r}" for term in objective if term.reads_layers), *deeper]  # type: ignore[attr-defined]
     if deep and runtime.grad_cache:
         raise _not_only_vectors(
             deep[0], "runtime.grad_cache", True, "set runtime.grad_cache=false and use smaller batches"
@@ -76,12 +76,12 @@ def passes(runtime: Runtime, objective: Sequence[Objective], exits: bool = False
     return Passes(runtime.grad_cache, runtime.tokens_per_batch or TOKENS_ON_AN_ACCELERATOR)
 
 
-def _not_only_vectors(kind: str, where: str, seen: object, next_step: str) -> RecipeError:
+def _not_only_vectors(what: str, where: str, seen: object, next_step: str) -> RecipeError:
     return RecipeError(
-        f"the objective {kind!r} reads layers or exits of the student, and of each pass its vectors alone are kept",
+        f"{what} reads what stands inside the student, and of each pass its vectors alone are kept",
         where=where,
         seen=seen,
-        allowed="terms that read scores and vectors",
+        allowed="terms that read scores and vectors, and a student of one model that is trained as it is",
         next_step=next_step,
     )
 

@@ -103,6 +103,8 @@ def _families() -> dict[str, Any]:
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
+    from retkd.students.adaptations import ADAPTATIONS
+    from retkd.students.steps import INHERITANCES
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
     from retkd.teachers.weighting import WEIGHTINGS
@@ -122,6 +124,8 @@ def _families() -> dict[str, Any]:
         "labels": LABELS,
         "batches": BATCHES,
         "students": STUDENTS,
+        "inheritances": INHERITANCES,
+        "adaptations": ADAPTATIONS,
         "objectives": OBJECTIVES,
         "partners": PARTNERS,
         "exporters": EXPORTERS,

@@ -68,6 +68,18 @@ class DistillationTrainer(Trainer):
             collate_fn=self.data_collator,
         )
 
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """As ever; a module with a ``learning_rate`` of its own is trained at that, without weight decay."""
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        for module in self.model.modules() if fresh and self.model is not None else ():
+            if isinstance(rate := getattr(module, "learning_rate", None), float):
+                own = list(module.parameters())
+                for group in optimizer.param_groups:
+                    group["params"] = [p for p in group["params"] if not any(p is each for each in own)]
+                optimizer.add_param_group({"params": own, "lr": rate, "weight_decay": 0.0})
+        return optimizer
+
     def compute_loss(  # type: ignore[override]
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any
     ) -> Any:

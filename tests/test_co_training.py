@@ -57,7 +57,7 @@ def loaded(encoder_folder: Path, cross_encoder_folder: Path, tmp_path: Path) -> 
 
     def make(told: Part) -> Any:
         torch.manual_seed(0)
-        found = load_partner(told, models, "cpu", Training(32, {}, 6, 3), {})
+        found = load_partner(told, models, "cpu", Training(32, {}, 6, 3), {}, None)
         set_dropout(
             found.reader.model if isinstance(found.reader, PairScorer) else found.reader.model[0].auto_model, 0.0
         )

@@ -143,12 +143,14 @@ def test_terms_that_read_layers_are_refused() -> None:
     with pytest.raises(RecipeError) as error:
         passes(Runtime(grad_cache=True), [KL(teacher="ce"), Deep()])
     assert str(error.value) == (
-        "the objective 'deep' reads layers or exits of the student, and of each pass its vectors alone are kept\n"
+        "the objective 'deep' reads what stands inside the student, and of each pass its vectors alone are kept\n"
         "  where: runtime.grad_cache\n"
         "  seen: True\n"
-        "  allowed: terms that read scores and vectors\n"
+        "  allowed: terms that read scores and vectors, and a student of one model that is trained as it is\n"
         "  next step: set runtime.grad_cache=false and use smaller batches"
     )
+    with pytest.raises(RecipeError, match="the adaptation 'prune' reads what stands inside the student"):
+        passes(Runtime(grad_cache=True), [KL(teacher="ce")], ["the adaptation 'prune'"])
     (told, _) = together(lambda: passes(Runtime(), [Deep()]))
     assert "\n  where: torchrun\n  seen: 2 processes\n" in str(told)
     assert str(told).endswith("next step: train in one process")

@@ -69,7 +69,14 @@ class Config(Optimisation, StageConfig):
         exits = getattr(self.student, "exits", None)
         if exits and self.co_train is not None:
             raise ValueError("`co_train` teaches a student with one exit: use a student of another kind")
+        adaptation = getattr(self.student, "adaptation", None)
+        if adaptation is not None and (exits or self.co_train is not None):
+            raise ValueError(f"the adaptation {adaptation.kind} goes with a dense student that is trained alone")
         for term in self.objective:
+            if term.reads_layers and adaptation is not None:
+                raise ValueError(
+                    f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
+                )
             if term.needs_exits and not exits:
                 raise ValueError(
                     f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
@@ -96,14 +103,17 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
     base = inputs.models[config.student.base]
-    encoder = config.student.build(base.path, where)
+    encoder = config.student.build(base.path, where, inputs.collection)
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
     written = [*config.objective, *(config.co_train.objective if config.co_train else [])]
     require_objective(leaves(written), rows, config.steps)
     examples = CandidateLists(rows, inputs.collection, "train", teachers_of(leaves(written)))
     whole = dense_teachers(leaves(written if config.steps else []), "train", inputs, where, out / "work")
-    student, training = _module(config, inputs, encoder, {ref: each.dim for ref, each in whole.items()}, where)
+    companion = getattr(config.student, "companion", lambda _: None)(encoder) if config.steps else None
+    student, training = _module(
+        config, companion, inputs, encoder, {ref: each.dim for ref, each in whole.items()}, where
+    )
     read = [term for term in leaves(config.objective) if term.reads_vectors]
     collator: Any = Collator(encoder, whole, frozenset(ref for term in read for ref in term.encoders))
     model, partner, optimizer = student, _partner(config, inputs, rows, training, whole, where), None
@@ -129,6 +139,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     if not processes.is_first():
         return Metrics()
     encoder.model.eval()
+    if companion is not None:
+        companion.finish(encoder, out)
     save_model(encoder.model, out / "model")
     timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
     if partner is not None:
@@ -146,7 +158,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 
 def _module(
-    config: Config, inputs: Inputs, encoder: Any, teacher_dims: dict[str, int], where: str
+    config: Config, companion: Any, inputs: Inputs, encoder: Any, teacher_dims: dict[str, int], where: str
 ) -> tuple[Any, "Training"]:
     """The student under its objective, with the encoders whose layers teach it, and what its terms know."""
     from retkd.distillation import DistilledEncoder
@@ -165,10 +177,13 @@ def _module(
         stack_of(encoder, "the student") if teachers else None,
         {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
     )
-    through = passes(inputs.runtime, leaves(objective), exits=bool(config.folders))
+    adaptation = getattr(config.student, "adaptation", None)
+    deeper = ["a student with exits"] if config.folders else []
+    deeper += [f"the adaptation {adaptation.kind!r}"] if adaptation is not None and adaptation.READS_PASSES else []
+    through = passes(inputs.runtime, leaves(objective), deeper)
     if config.folders:
         return DistilledExits(encoder, objective, config.student.weights, training), training
-    return DistilledEncoder(encoder, objective, training, teachers, through), training
+    return DistilledEncoder(encoder, objective, training, teachers, through, companion), training
 
 
 def _partner(config: Config, inputs: Inputs, rows: Any, training: Any, teachers: dict[str, Any], where: str) -> Any:
@@ -181,7 +196,7 @@ def _partner(config: Config, inputs: Inputs, rows: Any, training: Any, teachers:
 
     if config.steps:
         require_lists(rows, "`co_train`")
-    return load_partner(config.co_train, inputs.models, where, training, teachers)
+    return load_partner(config.co_train, inputs.models, where, training, teachers, inputs.collection)
 
 
 def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from retkd.collections.base import Collection
 from retkd.students.dense import Dense
 from retkd.students.initialisation import First, keep_layers
 
@@ -58,14 +59,14 @@ class MultiExit(Dense):
             return [exit / self.exits[-1] for exit in self.exits]
         return list(self.exit_weights)
 
-    def build(self, folder: Path, device: str) -> "ExitEncoder":
+    def build(self, folder: Path, device: str, collection: Collection | None = None) -> "ExitEncoder":
         """The untrained student. Raises :class:`ModelError` where an early exit is not what fewer layers would give."""
         from torch import nn
 
         from retkd.exits import ExitEncoder
         from retkd.layers import stack_shape
 
-        encoder = super().build(folder, device)
+        encoder = super().build(folder, device, collection)
         self._require_all_layers(stack_shape(encoder.model[0].auto_model).layers)
         heads = nn.ModuleDict()
         if self.heads:

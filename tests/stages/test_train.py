@@ -19,6 +19,9 @@ from retkd.objectives.margin_mse import MarginMSE
 from retkd.query_order import ByTopic, write_topics
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
+from retkd.students.gradual import Gradual
+from retkd.students.lora import Lora
+from retkd.students.pruning import Prune
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError, stop_after
 from tests.tables import rows_of, scored, written
@@ -319,3 +322,43 @@ def test_a_learned_temperature_is_told_and_not_published(ready: Any, tmp_path: P
     last = json.loads((tmp_path / "learned" / "trace.jsonl").read_text().splitlines()[-1])
     assert metrics.values["infonce.temperature"] not in (0.05, last["infonce.temperature"])
     assert metrics.values["infonce.temperature"] == pytest.approx(last["infonce.temperature"], rel=0.05)
+
+
+ADAPTATIONS = [
+    Gradual(until=0.9),
+    Lora(rank=4, keep_adapter=True),
+    Prune(sparsity=0.4, warmup=0.2, until=0.7, learning_rate=0.5),
+]
+
+
+@pytest.mark.parametrize("adaptation", ADAPTATIONS, ids=lambda each: each.kind)
+def test_an_adapted_student_is_trained_stopped_and_published(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path, adaptation: Any
+) -> None:
+    """The folder loads and has the parameters that are told; a run that was stopped goes on to the same bytes."""
+    from sentence_transformers import SentenceTransformer
+
+    config = changed(student=Dense(base="base", adaptation=adaptation), **without_dev())
+    metrics = run(config, ready(), tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(StopError):
+            run(config, ready(), tmp_path / "out")
+    run(config, ready(), tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    published = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
+    count, whole = (sum(p.numel() for p in m.parameters()) for m in (published, Encoder.load(encoder_folder).model))
+    assert metrics.values["parameters"] == count
+    assert (count < whole) == (adaptation.kind == "prune")
+    assert (tmp_path / "out" / "adapter").exists() == (adaptation.kind == "lora")
+    steps = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    assert ("sparsity" in steps[0], "sparsity" in steps[-1]) == (
+        (True, False) if adaptation.kind == "prune" else (False,) * 2
+    )
+
+
+def test_without_steps_an_adapted_student_is_its_base(ready: Any, tmp_path: Path, encoder_folder: Path) -> None:
+    student = Dense(base="base", adaptation=Prune(sparsity=0.5))
+    run(changed(student=student, steps=0, **without_dev()), ready(), tmp_path / "out")
+    found = Encoder.load(tmp_path / "out" / "model").encode(["baco difun"], "document")
+    assert np.array_equal(found, Encoder.load(encoder_folder).encode(["baco difun"], "document"))

@@ -1,0 +1,22 @@
+"""Which of a student's weights are trained, and when: by default all of them, from the first step to the last."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from retkd.parts import Part
+
+if TYPE_CHECKING:
+    from retkd.companion import Companion
+    from retkd.encoder import Encoder
+
+
+class Adaptation(Part):
+    """Another way than training all weights of the student throughout.
+
+    ``READS_PASSES``: it needs each pass as it is, in one process, and not one that is shared or made again.
+    """
+
+    READS_PASSES: ClassVar[bool] = False
+
+    def companion(self, encoder: "Encoder", base: str) -> "Companion":
+        """What goes along with this training. ``base`` is the recipe's name of the student's base."""
+        raise NotImplementedError

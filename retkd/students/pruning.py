@@ -1,0 +1,51 @@
+"""Structured pruning while the student is trained: whole layers and intermediate dimensions go."""
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from retkd.parts import Part
+from retkd.students.adaptation import Adaptation
+from retkd.students.initialisation import Every, Layers
+
+if TYPE_CHECKING:
+    from retkd.companion import Companion
+    from retkd.encoder import Encoder
+
+
+class LayerDistillation(Part):
+    """The unpruned student's layers teach those that are left (CoFi): mean squared error behind one linear map."""
+
+    layers: Layers = Every(every=3)
+    weight: float = Field(default=1.0, gt=0.0)
+
+
+class Prune(Adaptation):
+    """CoFi's masks over layers and intermediate dimensions, learned with the weights (Xia et al. 2022).
+
+    A Lagrangian pulls the expected share of parameters that go, of all layers, to ``sparsity``. After the share ``until``
+    of the steps the masks are settled, and what is left is trained on. All layers keep equally many dimensions, so that
+    the published folder is a plain one. Heads stay: no such folder can hold fewer than its width has room for.
+    """
+
+    READS_PASSES: ClassVar[bool] = True
+
+    kind: Literal["prune"] = "prune"
+    sparsity: float = Field(gt=0.0, lt=1.0, description="the share of the layers' parameters that goes, at least")
+    warmup: float = Field(default=0.3, ge=0.0, le=1.0, description="share of the steps until all of it is asked for")
+    until: float = Field(default=0.6, gt=0.0, le=1.0, description="share of the steps until the masks are settled")
+    learning_rate: float = Field(default=0.1, gt=0.0, description="of the masks and the multipliers")
+    multiplier: float = Field(default=10.0, ge=0.0, description="both Lagrange multipliers in the beginning")
+    distillation: LayerDistillation | None = LayerDistillation()
+
+    @model_validator(mode="after")
+    def _settles_after_the_warmup(self) -> "Prune":
+        if self.warmup > self.until:
+            raise ValueError(f"`warmup` {self.warmup:g} ends after the masks are settled, `until` {self.until:g}")
+        return self
+
+    def companion(self, encoder: "Encoder", base: str) -> "Companion":
+        """Masks on the student's layers, and its unpruned self as the teacher of its layers."""
+        from retkd.students.masks import Masks
+
+        return Masks(self, encoder, base)
