@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from retkd.collections.lines import LineError, decoded, opened, parsed_lines, shown
+from retkd.collections.lines import BROKEN_GZIP, LineError, broken_gzip, decoded, opened, parsed_lines, shown
 from retkd.collections.records import json_record
 from retkd.collections.turns import Turn
 from retkd.errors import DataError
@@ -84,10 +84,13 @@ def _own_turn(record: dict[str, Any]) -> Turn:
 
 
 def _topic_turns(path: Path) -> Iterator[tuple[str, Turn]]:
-    with opened(path) as content:
-        whole = content.read()
     try:
-        topics = json.loads(decoded(whole))
+        with opened(path) as content:
+            topics = json.loads(decoded(content.read()))
+    except BROKEN_GZIP as error:
+        raise broken_gzip(path, error) from error
+    except LineError as error:
+        raise error.at(path, 1) from None
     except json.JSONDecodeError as error:
         raise DataError(
             f"the topic file is not JSON: {error.msg}",
