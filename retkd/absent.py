@@ -1,12 +1,13 @@
 """What a valid recipe names and this machine does not have: model folders, packages, collection folders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.digests import FileDigests
 from retkd.errors import ModelError
 from retkd.models import resolve
+from retkd.parts import Part
 from retkd.references import models_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ def _models(recipe: "Recipe", digests: FileDigests) -> Iterator[str]:
 
 def _folders(recipe: "Recipe") -> Iterator[str]:
     used: dict[str, Any] = {"collection": recipe.collection, **{f"transfer.{n}": c for n, c in recipe.transfer.items()}}
-    for key, config in used.items():
-        path = getattr(config, "path", None)
-        if isinstance(path, Path) and not path.exists():
-            yield f"{key}.path: {path} does not exist"
+    used |= {f"views.{name}": config for name, config in recipe.views.items()}
+    for key, path in (found for name, config in used.items() for found in _paths(name, config)):
+        if not path.exists():
+            yield f"{key}: {path} does not exist"
+
+
+def _paths(key: str, value: object) -> Iterator[tuple[str, Path]]:
+    """(dotted key, path) of every path in a collection, also in those that it is made of."""
+    if isinstance(value, Path):
+        yield key, value.expanduser()
+    elif isinstance(value, (Part, Mapping)):
+        for name, inner in value.items() if isinstance(value, Mapping) else value:
+            yield from _paths(f"{key}.{name}", inner)

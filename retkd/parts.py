@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Part(BaseModel):
-    """Base of every configuration in a recipe: frozen, unknown keys forbidden, NaN and infinity refused."""
+    """Base of every configuration in a recipe: frozen, unknown keys forbidden, NaN and infinity refused.
+
+    ``LATER`` names fields that came after results were published without them: at their default they stay out of keys, so
+    that those results still stand.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, arbitrary_types_allowed=True
@@ -116,7 +122,9 @@ def substituted(value: object, replace: Callable[[Marker, Any], Any]) -> Any:
 
     def deep(inner: object, marker: Marker | None) -> Any:
         if isinstance(inner, Part):
-            fields = type(inner).model_fields
+            fields = {
+                name: field for name, field in type(inner).model_fields.items() if not _untold(inner, name, field)
+            }
             return {name: deep(getattr(inner, name), marker_of(field)) for name, field in fields.items()}
         if isinstance(inner, Mapping):
             return {str(key): deep(each, marker) for key, each in inner.items()}
@@ -125,6 +133,11 @@ def substituted(value: object, replace: Callable[[Marker, Any], Any]) -> Any:
         return inner if marker is None or inner is None else replace(marker, inner)
 
     return deep(value, None)
+
+
+def _untold(part: Part, name: str, field: Any) -> bool:
+    """Whether a field says nothing: it came later and has its default."""
+    return name in part.LATER and getattr(part, name) == field.get_default(call_default_factory=True)
 
 
 def registry(family: str, *classes: type[Part]) -> dict[str, type[Part]]:

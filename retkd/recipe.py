@@ -49,6 +49,10 @@ class Recipe(Part):
     takes: str | None = Field(default=None, description="how long it takes and on what, said when the run begins")
     collection: AnyCollection
     transfer: dict[Name, AnyCollection] = Field(default={}, description="collections to evaluate on without training")
+    views: dict[Name, AnyCollection] = Field(
+        default={},
+        description="the collection's ids with other texts: a language, a rewrite; a stage reads one by `collection`",
+    )
     stages: dict[Name, AnyStage] = Field(min_length=1)
     rounds: Rounds | None = Field(default=None, description="mine again with the student; written out as stages")
     chain: Chain | None = Field(
@@ -77,6 +81,14 @@ class Recipe(Part):
             )
         return self
 
+    @field_validator("views")
+    @classmethod
+    def _not_a_transfer(cls, views: dict[str, Any], told: Any) -> dict[str, Any]:
+        twice = [name for name in views if name in (told.data.get("transfer") or {})]
+        if twice:
+            raise ValueError(f"{twice[0]} is a transfer collection already: give the view another name")
+        return views
+
     def seed_of(self, stage: str) -> int:
         """The seed that a stage runs with."""
         own = self.stages[stage].seed
@@ -85,7 +97,7 @@ class Recipe(Part):
     def collection_of(self, stage: str) -> Any:
         """The collection that a stage reads."""
         name = self.stages[stage].collection
-        return self.collection if name is None else self.transfer[name]
+        return self.collection if name is None else {**self.transfer, **self.views}[name]
 
 
 def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:

@@ -102,7 +102,7 @@ def run_order(stages: dict[str, Any]) -> list[str]:
 
 
 def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
-    """Unknown stages, stages that give something else, unknown transfer collections, circles."""
+    """Unknown stages, stages that give something else, unknown transfer collections and views, circles."""
     problems = []
     for name, config in recipe.stages.items():
         for path, marker, value in references(recipe.stages, name):
@@ -121,11 +121,12 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
                         next_step=did_you_mean(value, fitting) if fitting else None,
                     )
                 )
-        if config.collection is not None and config.collection not in recipe.transfer:
+        others = (*recipe.transfer, *recipe.views)
+        if config.collection is not None and config.collection not in others:
             where = lines.where(("stages", name, "collection"))
-            known = ", ".join(recipe.transfer) or "none: the recipe has no `transfer`"
+            known = ", ".join(others) or "none: the recipe has neither `transfer` nor `views`"
             problems.append(
-                RecipeError("no such transfer collection", where=where, seen=config.collection, allowed=known)
+                RecipeError("no such transfer collection or view", where=where, seen=config.collection, allowed=known)
             )
     if not problems:
         try:

@@ -193,7 +193,8 @@ def _record(resolver: Resolver) -> None:
     told = {**known, **{name: path.name for name, path in resolver.artifacts.items()}}
     if told != known:
         resolver.workspace.write_json(folder / "stages.json", told)
-    collections = [resolver.recipe.collection, *resolver.recipe.transfer.values()]
+    recipe = resolver.recipe
+    collections = [recipe.collection, *recipe.transfer.values(), *recipe.views.values()]
     resolver.workspace.write_collections(resolver.recipe.name, [each.model_dump(mode="json") for each in collections])
 
 

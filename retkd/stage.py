@@ -24,7 +24,9 @@ class StageConfig(Part):
     """Fields that every stage has."""
 
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="overrides the recipe's seed for this stage")
-    collection: str | None = Field(default=None, description="a collection under `transfer`; default: the recipe's own")
+    collection: str | None = Field(
+        default=None, description="one under `transfer` or `views`; default: the recipe's own"
+    )
 
 
 class Api(Part):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -93,3 +93,16 @@ def test_every_file_that_is_missing_is_told_before_anything_runs(
         for key, seen in (("one", "a.txt"), ("some.0", "b.txt"), ("each.dev", "c.txt"))
     ]
     assert str(error.value) == "\n".join(["the recipe made cannot be run: 3 problems", *problems])
+
+
+class Grown(Part):
+    LATER: ClassVar[tuple[str, ...]] = ("new",)
+
+    old: int = 1
+    new: int = 2
+
+
+def test_a_field_that_came_later_enters_a_key_only_where_it_says_something() -> None:
+    """So that results from before it still stand."""
+    told = [substituted([part], lambda marker, value: value) for part in (Grown(), Grown(old=3, new=2), Grown(new=5))]
+    assert told == [[{"old": 1}], [{"old": 3}], [{"old": 1, "new": 5}]]

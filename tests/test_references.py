@@ -75,11 +75,32 @@ def test_an_unknown_transfer_collection(tmp_path: Path) -> None:
     path = written(tmp_path, NO_CONTROLS + "transfer: {cranfield: {kind: beir, path: /data/c}}\n")
     assert error_of(path, "stages.index.collection=cranfeld") == (
         f"the recipe {path} cannot be run: 1 problem\n"
-        "  - no such transfer collection\n"
+        "  - no such transfer collection or view\n"
         f"      where: {path}:{line_of('  index:')}, key stages.index.collection\n"
         "      seen: cranfeld\n"
         "      allowed: cranfield"
     )
+
+
+VIEWS = """\
+views: {german: {kind: beir, path: /data/german}}
+transfer: {cranfield: {kind: beir, path: /data/c}}
+"""
+
+
+def test_a_stage_reads_a_view_and_nothing_is_copied_for_it(tmp_path: Path) -> None:
+    path = written(tmp_path, NO_CONTROLS + VIEWS)
+    recipe = load(path, ["stages.train.collection=german", "stages.index.collection=german"])
+    assert str(recipe.collection_of("train").path) == "/data/german"
+    assert str(recipe.collection_of("mine").path) == "/data/own"
+    assert str(recipe.collection_of("index-cranfield").path) == "/data/c"
+    assert not [name for name in recipe.stages if "german" in name]
+    assert error_of(path, "stages.train.collection=germn").endswith("seen: germn\n      allowed: cranfield, german")
+
+
+def test_a_view_and_a_transfer_collection_have_different_names(tmp_path: Path) -> None:
+    path = written(tmp_path, NO_CONTROLS + VIEWS.replace("german:", "cranfield:"))
+    assert "cranfield is a transfer collection already: give the view another name" in error_of(path)
 
 
 def test_all_problems_come_together(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document. ``full_text`` is what encoders and BM25 read."""
+    """One document. ``full_text`` is what encoders and BM25 read; ``language``, where it is told, a short code such as ``de``."""
 
     doc_id: str
     text: str
     title: str = ""
+    language: str | None = None
 
     @property
     def full_text(self) -> str:
@@ -32,10 +33,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query."""
+    """One query; ``language`` as in a document."""
 
     query_id: str
     text: str
+    language: str | None = None
 
 
 class CollectionConfig(Part):
@@ -86,6 +88,16 @@ class Collection(ABC):
         for document in self.documents():
             missing.discard(document.doc_id)
         return [doc_id not in missing for doc_id in wanted]
+
+    def in_language(self, language: str) -> "Collection":
+        """The same documents by the same ids, in another of the languages that the collection has them in."""
+        raise DataError(
+            "the collection has each document in one language alone",
+            where=f"collection of kind {getattr(self.config, 'kind', '')}",
+            seen=language,
+            allowed="a collection of kind translations",
+            next_step="join the collections of the languages: collection: {kind: translations, languages: {...}}",
+        )
 
     @abstractmethod
     def all_queries(self, split: str) -> list[Query]:

@@ -1,9 +1,10 @@
 """A BEIR folder: corpus.jsonl, queries.jsonl and one qrels/SPLIT.tsv per split, each of them also as .gz."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from retkd.collections.base import CollectionConfig
 from retkd.collections.lines import found
@@ -27,6 +28,21 @@ class Beir(CollectionConfig):
         default={}, description="split -> name of a file in qrels/, without .tsv; default: each file is a split"
     )
 
+    id_language: str | None = Field(
+        default=None,
+        description="regular expression whose first group is the language in an id, such as ^(..)-, where no line names it",
+    )
+
+    @field_validator("id_language")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and not re.compile(pattern).groups:
+                raise ValueError("the expression has no group: put the language in parentheses, as in ^(..)-")
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from None
+        return pattern
+
     def open(self, cache: Path) -> LocalCollection:
         """The collection. Raises :class:`DataError` when a file is missing."""
         folder = self.path.expanduser()
@@ -34,7 +50,7 @@ class Beir(CollectionConfig):
         present = self._qrels_files(folder)
         wanted = self.qrels or {stem: stem for stem in present}
         files = {split: SplitFiles(queries, self._chosen(stem, present), stem) for split, stem in wanted.items()}
-        return LocalCollection(self, cache, corpus, "jsonl", files)
+        return LocalCollection(self, cache, corpus, "jsonl", files, self.id_language)
 
     def _qrels_files(self, folder: Path) -> dict[str, Path]:
         zipped = {path.name.removesuffix(".tsv.gz"): path for path in (folder / "qrels").glob("*.tsv.gz")}

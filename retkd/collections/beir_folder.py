@@ -12,14 +12,19 @@ def write_documents(folder: Path, documents: Iterable[Document]) -> None:
     with (folder / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
         for document in documents:
             record = {"_id": document.doc_id, "title": document.title, "text": document.text}
-            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            lines.write(json.dumps(record | _language(document), ensure_ascii=False) + "\n")
 
 
 def write_queries(folder: Path, queries: Iterable[Query]) -> None:
     """Write queries.jsonl, in this order."""
     with (folder / "queries.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
         for query in queries:
-            lines.write(json.dumps({"_id": query.query_id, "text": query.text}, ensure_ascii=False) + "\n")
+            record = {"_id": query.query_id, "text": query.text}
+            lines.write(json.dumps(record | _language(query), ensure_ascii=False) + "\n")
+
+
+def _language(of: Document | Query) -> dict[str, str]:
+    return {"language": of.language} if of.language is not None else {}
 
 
 def write_qrels(folder: Path, qrels: Mapping[str, Iterable[tuple[str, str, int]]]) -> None:

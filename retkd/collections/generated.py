@@ -1,27 +1,27 @@
 """A collection whose training queries come from a stage that generated them."""
 
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from retkd.collections.base import Collection, Document, Query
+from retkd.collections.base import Collection, Query
+from retkd.collections.delegated import WithDocumentsOf
 from retkd.collections.qrels_file import read_qrels
 from retkd.collections.query_file import read_queries
 from retkd.collections.records import QueryRecord
 
 
-class WithTrainQueries(Collection):
+class WithTrainQueries(WithDocumentsOf):
     """The documents and other splits of ``base``; the split train is the queries and judgements in ``folder``.
 
     ``artifact_digest`` stands for their content. Train queries that ``base`` has of its own are not read.
     """
 
     def __init__(self, base: Collection, folder: Path, artifact_digest: str) -> None:
-        super().__init__(base.config)
-        self._base, self._folder, self._artifact_digest = base, folder, artifact_digest
+        super().__init__(base.config, base)
+        self._folder, self._artifact_digest = folder, artifact_digest
 
     @cached_property
     def digest(self) -> str:
@@ -33,18 +33,9 @@ class WithTrainQueries(Collection):
         """train, and those of ``base``."""
         return tuple(dict.fromkeys(("train", *self._base.splits)))
 
-    @property
-    def num_documents(self) -> int:
-        """As in ``base``."""
-        return self._base.num_documents
-
-    def documents(self, start: int = 0, stop: int | None = None) -> Iterator[Document]:
-        """As in ``base``."""
-        return self._base.documents(start, stop)
-
-    def documents_by_id(self, doc_ids: Iterable[str]) -> Iterator[Document]:
-        """As in ``base``."""
-        return self._base.documents_by_id(doc_ids)
+    def in_language(self, language: str) -> "WithTrainQueries":
+        """The same queries over the documents in another language."""
+        return WithTrainQueries(self._base.in_language(language), self._folder, self._artifact_digest)
 
     def all_queries(self, split: str) -> list[Query]:
         """The generated queries for train, else those of ``base``."""

@@ -1,7 +1,8 @@
 """A collection in local files: one corpus file, and per split a query file and a qrels file."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -34,9 +35,16 @@ class LocalCollection(Collection):
     """Opening it reads nothing; the first digest reads the files, the first document indexes the corpus."""
 
     def __init__(
-        self, config: CollectionConfig, cache: Path, corpus: Path, form: Form, files: Mapping[str, SplitFiles]
+        self,
+        config: CollectionConfig,
+        cache: Path,
+        corpus: Path,
+        form: Form,
+        files: Mapping[str, SplitFiles],
+        id_language: str | None = None,
     ) -> None:
         super().__init__(config)
+        self._id_language = None if id_language is None else re.compile(id_language)
         self._cache, self._corpus, self._form, self._files = cache, corpus, form, dict(files)
         self._read: dict[Path, dict[str, QueryRecord]] = {}
         self._judged: dict[str, dict[str, dict[str, int]]] = {}
@@ -46,6 +54,7 @@ class LocalCollection(Collection):
         """SHA-256 over what each file holds and which part it plays; .gz and plain files give the same."""
         parts = [f"{part} {self._digests[path]}" for part, path in self._parts()]
         parts += [f"all queries of {split}" for split, files in self._files.items() if not files.judged_only]
+        parts += [f"language {self._id_language.pattern}"] if self._id_language is not None else []
         return sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
     @property
@@ -66,11 +75,21 @@ class LocalCollection(Collection):
 
     def documents(self, start: int = 0, stop: int | None = None) -> Iterator[Document]:
         """Documents in the order of the file; seeks to ``start``, then streams."""
-        return self.store.documents(start, stop)
+        return self._told(self.store.documents(start, stop))
 
     def documents_by_id(self, doc_ids: Iterable[str]) -> Iterator[Document]:
         """The documents with these ids, in this order. Unknown ids raise :class:`DataError` naming them."""
-        return self.store.by_id(doc_ids)
+        return self._told(self.store.by_id(doc_ids))
+
+    def _told(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents with the languages that their ids name, where ids do."""
+        if self._id_language is None:
+            return documents
+        return (replace(each, language=each.language or self._language_in(each.doc_id)) for each in documents)
+
+    def _language_in(self, name: str) -> str | None:
+        found = self._id_language.search(name) if self._id_language is not None else None
+        return found[1] if found else None
 
     def contains(self, doc_ids: Iterable[str]) -> list[bool]:
         """By the hashes of the index, without reading documents."""
@@ -90,7 +109,9 @@ class LocalCollection(Collection):
                 allowed="at least one query that is judged" + (f' or has "split": "{label}"' if label else ""),
                 next_step="check that the files belong together",
             )
-        return kept
+        if self._id_language is None:
+            return kept
+        return [replace(query, language=query.language or self._language_in(query.query_id)) for query in kept]
 
     def all_qrels(self, split: str) -> dict[str, dict[str, int]]:
         """The judgements of a split, checked against the queries and the documents when first read."""

@@ -20,10 +20,13 @@ class QueryRecord:
 
 
 def json_document(line: bytes) -> Document:
-    """``{"_id": ..., "title": ..., "text": ...}``; the title may be absent, the text may be empty."""
+    """``{"_id": ..., "title": ..., "text": ...}``, with an optional ``"language"`` or ``"lang"``.
+
+    The title may be absent, the text may be empty.
+    """
     record = json_record(line)
     title = _text(record, "title") if record.get("title") is not None else ""
-    return Document(_id(record), _text(record, "text"), title)
+    return Document(_id(record), _text(record, "text"), title, _language(record))
 
 
 def tsv_document(line: bytes) -> Document:
@@ -32,10 +35,10 @@ def tsv_document(line: bytes) -> Document:
 
 
 def json_query(line: bytes) -> QueryRecord:
-    """``{"_id": ..., "text": ...}``, with an optional ``"split"``."""
+    """``{"_id": ..., "text": ...}``, with an optional ``"split"`` and, as in documents, language."""
     record = json_record(line)
     split = _text(record, "split") if record.get("split") is not None else None
-    return _query(_id(record), _text(record, "text"), split)
+    return _query(_id(record), _text(record, "text"), split, _language(record))
 
 
 def tsv_query(line: bytes) -> QueryRecord:
@@ -77,6 +80,11 @@ def _text(record: dict[str, Any], key: str) -> str:
     return _encodable(record[key], key)
 
 
+def _language(record: dict[str, Any]) -> str | None:
+    key = next((key for key in ("language", "lang") if record.get(key) is not None), None)
+    return None if key is None else _text(record, key)
+
+
 def _encodable(text: str, key: str) -> str:
     try:
         text.isascii() or text.encode("utf-8")
@@ -94,10 +102,10 @@ def _two_columns(line: bytes, of: str) -> tuple[str, str]:
     return key, value
 
 
-def _query(query_id: str, text: str, split: str | None = None) -> QueryRecord:
+def _query(query_id: str, text: str, split: str | None = None, language: str | None = None) -> QueryRecord:
     if not text.strip():
         raise LineError("the query has no text", seen=shown(query_id), allowed="text that is not empty")
-    return QueryRecord(Query(query_id, text), split)
+    return QueryRecord(Query(query_id, text, language), split)
 
 
 def _keys(record: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -36,6 +37,8 @@ NOTHING = Ranking([], np.zeros(0, np.float32), [])
 class Miner(Part):
     """Proposes up to ``depth`` documents per query. A subclass fills in :meth:`prepare` and :meth:`rank`."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("language",)
+
     name: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
@@ -48,6 +51,8 @@ class Miner(Part):
     doc_id_pattern: str | None = Field(
         default=None, description="only documents whose id this regular expression matches, such as ^en-"
     )
+
+    language: str | None = Field(default=None, description="only documents in this language, such as de")
 
     @field_validator("name")
     @classmethod
@@ -86,7 +91,7 @@ class Miner(Part):
     def mine(
         self, queries: Sequence[Query], inputs: Inputs, prepared: object, split: str | None = None
     ) -> list[Ranking]:
-        """A ranking per query, in the order of ``queries``, after ``skip`` and ``doc_id_pattern``.
+        """A ranking per query, in the order of ``queries``, after ``skip``, ``doc_id_pattern`` and ``language``.
 
         ``split`` is the one that the queries are of; only a miner that reads a file per split needs it.
         """
@@ -95,21 +100,42 @@ class Miner(Part):
         def ranked(some: Sequence[Query], depth: int) -> list[Ranking]:
             return self.rank(some, inputs, prepared, depth, split)
 
-        found = ranked(queries, last) if self.doc_id_pattern is None else self._matching(queries, ranked, last)
+        if self.doc_id_pattern is None and self.language is None:
+            found = ranked(queries, last)
+        else:
+            found = self._matching(queries, ranked, last, inputs)
         return [ranking.rows(range(self.skip, min(last, len(ranking.doc_ids)))) for ranking in found]
 
     def _matching(
-        self, queries: Sequence[Query], ranked: Callable[[Sequence[Query], int], list[Ranking]], wanted: int
+        self,
+        queries: Sequence[Query],
+        ranked: Callable[[Sequence[Query], int], list[Ranking]],
+        wanted: int,
+        inputs: Inputs,
     ) -> list[Ranking]:
-        """Rankings of documents that match the pattern: asked deeper until there are enough, or no more documents."""
-        matches = re.compile(self.doc_id_pattern or "").search
+        """Rankings of documents that may stay: asked deeper until there are enough, or no more documents."""
+        stays = self._filter(inputs)
         kept = [NOTHING] * len(queries)
         open_, depth = list(range(len(queries))), wanted
         while open_:
             found = ranked([queries[at] for at in open_], depth)
             for at, ranking in zip(open_, found, strict=True):
-                kept[at] = ranking.rows([row for row, doc_id in enumerate(ranking.doc_ids) if matches(doc_id)])
+                kept[at] = ranking.rows([row for row, may in enumerate(stays(ranking.doc_ids)) if may])
             more = [len(ranking.doc_ids) >= depth for ranking in found]
             open_ = [at for at, is_more in zip(open_, more, strict=True) if is_more and len(kept[at].doc_ids) < wanted]
             depth *= WIDER
         return kept
+
+    def _filter(self, inputs: Inputs) -> Callable[[Sequence[str]], list[bool]]:
+        """For each id, whether its document may stay. A document's language is read once."""
+        matches = re.compile(self.doc_id_pattern or "").search
+        languages: dict[str, str | None] = {}
+
+        def stays(doc_ids: Sequence[str]) -> list[bool]:
+            if self.language is None:
+                return [bool(matches(doc_id)) for doc_id in doc_ids]
+            unread = [doc_id for doc_id in doc_ids if doc_id not in languages]
+            languages.update({d.doc_id: d.language for d in inputs.collection.documents_by_id(unread)})
+            return [bool(matches(doc_id)) and languages[doc_id] == self.language for doc_id in doc_ids]
+
+        return stays

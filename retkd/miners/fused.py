@@ -39,8 +39,10 @@ class Fused(Miner):
             if setting in self.model_fields_set and self.method != method:
                 raise ValueError(f"`{setting}` is a setting of method {method}; this one has method {self.method}")
         self._require_names()
-        if self.quotas and (self.skip or self.doc_id_pattern):
-            raise ValueError("`quotas` goes with neither `skip` nor `doc_id_pattern`: put these on the miners inside")
+        if self.quotas and (self.skip or self.doc_id_pattern or self.language):
+            raise ValueError(
+                "`quotas` goes with neither `skip` nor `doc_id_pattern` nor `language`: put these on the miners inside"
+            )
         if sum(self.quotas.values()) > self.depth:
             raise ValueError(f"the quotas add up to {sum(self.quotas.values())}, more than the depth of {self.depth}")
         return self

@@ -22,6 +22,7 @@ from retkd.objectives.icl import ICL
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.language_consistency import LanguageConsistency
 from retkd.objectives.layer_mse import LayerMSE
 from retkd.objectives.lead import LEAD
 from retkd.objectives.lelp import LELP
@@ -45,6 +46,7 @@ from retkd.objectives.spread import Alignment, Uniformity
 from retkd.objectives.taid import TAID
 from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
+from retkd.objectives.translate_distill import TranslateDistill
 from retkd.objectives.unic import UNIC
 from retkd.objectives.vector_mse import VectorMSE
 from retkd.objectives.virt import VIRT
@@ -104,6 +106,8 @@ OBJECTIVES = registry(
     WeightedKL,
     RoutedKL,
     ReinforcedKL,
+    TranslateDistill,
+    LanguageConsistency,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -21,6 +21,8 @@ class KL(ScoreObjective):
         "Plackett-Luce loss for a teacher that only ranks"
     )
 
+    LATER: ClassVar[tuple[str, ...]] = ("reduction",)
+
     kind: Literal["kl"] = "kl"
     student_temperature: Temperature = 0.05
     teacher_temperature: float = Field(default=1.0, gt=0.0)

@@ -15,6 +15,7 @@ from retkd.reporting.evidence import Evaluation, Evidence
 from retkd.reporting.exit_chart import exit_charts
 from retkd.reporting.gap_chart import bars, meter
 from retkd.reporting.headline import closed, headline
+from retkd.reporting.languages import language_tables
 from retkd.reporting.results import result_rows
 from retkd.reporting.training import training_charts
 
@@ -34,6 +35,7 @@ def render(evidence: Evidence) -> str:
         splits=[_split(evidence.evaluation, split) for split in evidence.evaluation.splits],
         others=[(other, [_split(other, split) for split in other.splits]) for other in evidence.others],
         exits=exit_charts(evidence),
+        languages=language_tables(evidence),
         training=training_charts(evidence),
         distributions=distribution_charts(evidence),
         audits=evidence.audits,

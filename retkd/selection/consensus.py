@@ -64,6 +64,8 @@ class Agreement(Filter):
 
     WHOLE_LISTS: ClassVar[bool] = True
 
+    LATER: ClassVar[tuple[str, ...]] = ("max_tau",)
+
     kind: Literal["agreement"] = "agreement"
     teachers: tuple[str, str]
     min_tau: float = Field(default=0.0, ge=-1.0, le=1.0)

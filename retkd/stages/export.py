@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -32,6 +32,8 @@ OUTPUTS = ("export",)
 
 class Config(StageConfig):
     """Which model, in which forms, compared on what."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("dim",)
 
     kind: Literal["export"] = "export"
     model: Encoder

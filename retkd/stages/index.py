@@ -5,7 +5,7 @@ Writes ``vectors.npy``, ``doc_ids.txt``, ``index.json`` and, for FAISS, ``index.
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ RECALL_QUERIES = 256
 
 class Config(StageConfig):
     """Whose vectors, in which index."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("dim",)
 
     kind: Literal["index"] = "index"
     model: Encoder

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ OUTPUTS = ("candidates",)
 
 class Config(StageConfig):
     """Rules for the training split; the other splits pass through as they are."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("repeats",)
 
     kind: Literal["select"] = "select"
     candidates: Candidates

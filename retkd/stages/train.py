@@ -3,12 +3,14 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from retkd import processes
+from retkd.document_languages import DocumentLanguages
 from retkd.objectives import Objectives
+from retkd.objectives.base import leaves
 from retkd.optimisation import Optimisation
 from retkd.partners import AnyPartner
 from retkd.parts import Candidates
@@ -33,6 +35,8 @@ SPEED_LISTS = 64
 class Config(Optimisation, StageConfig):
     """The student, its objective, and how it is trained."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("document_languages", "co_train")
+
     kind: Literal["train"] = "train"
     candidates: Candidates
     student: AnyStudent
@@ -44,6 +48,11 @@ class Config(Optimisation, StageConfig):
     co_train: AnyPartner | None = Field(
         default=None,
         description="a model that is trained beside the student in the same steps; a stage of kind partner publishes it",
+    )
+
+    document_languages: DocumentLanguages | None = Field(
+        default=None,
+        description="languages that the documents of the lists are read in; default: the collection's first",
     )
 
     @property
@@ -87,6 +96,23 @@ class Config(Optimisation, StageConfig):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _languages_fit(self) -> "Config":
+        told = self.document_languages
+        for term in [*self.objective, *leaves(self.objective)]:
+            if term.needs_variants and (told is None or told.mix != "all" or len(told.languages) < 2):
+                raise ValueError(
+                    f"{term.kind} compares languages: give `document_languages: {{mix: all, languages: [...]}}` with two or more"
+                )
+            if told is not None and term.encoders:
+                raise ValueError(
+                    f"{term.kind} reads vectors of an encoder, which has read each document in one language: it does not go "
+                    "with `document_languages`; take a term that reads a teacher's scores"
+                )
+        if self.batches.kind == "by_language" and (told is None or told.mix != "lists"):
+            raise ValueError("batches by_language need `document_languages: {mix: lists, languages: [...]}`")
+        return self
+
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish ``model/`` (a sentence-transformers folder), ``trace.jsonl``, ``student.json``; with `co_train`, ``partner/``."""
@@ -96,9 +122,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.collator import Collator
     from retkd.dense_teacher import dense_teachers
     from retkd.examples import CandidateLists, Repeated, require_objective, teachers_of
-    from retkd.objectives.base import leaves
     from retkd.resources import device
     from retkd.trainer import train, write_trace
+    from retkd.translated_lists import TranslatedLists
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
@@ -108,7 +134,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     rows = table.read(artifact / "train")
     written = [*config.objective, *(config.co_train.objective if config.co_train else [])]
     require_objective(leaves(written), rows, config.steps)
-    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(leaves(written)))
+    lists = CandidateLists(rows, inputs.collection, "train", teachers_of(leaves(written)))
+    told = config.document_languages
+    examples = lists if told is None else TranslatedLists(lists, told, inputs.seed)
     whole = dense_teachers(leaves(written if config.steps else []), "train", inputs, where, out / "work")
     companion = getattr(config.student, "companion", lambda _: None)(encoder) if config.steps else None
     student, training = _module(
@@ -119,7 +147,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     model, partner, optimizer = student, _partner(config, inputs, rows, training, whole, where), None
     if partner is not None:
         model, collator, optimizer = partner.beside(student, collator, config)
-    query_ids = [q for q, _, _ in examples.groups]
+    query_ids = examples.query_ids
     times = config.batches.times(query_ids, config.candidates, inputs.artifacts)
     trace = train(
         model,
@@ -134,7 +162,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         dev=_dev_measures(config, inputs, encoder, artifact),
         primary=config.primary,
         optimizer=optimizer,
-        topics=config.batches.topics(query_ids, config.candidates, inputs.artifacts),
+        topics=config.batches.topics(query_ids, config.candidates, inputs.artifacts, examples.languages),
     )
     if not processes.is_first():
         return Metrics()
@@ -151,7 +179,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     ):
         with atomic(out / name) as temporary:
             write(temporary)
-    metrics = _metrics(config, examples, trace, student, timings)
+    metrics = _metrics(config, lists, trace, student, timings)
     if partner is not None:
         metrics.values["partner"] = {"kind": partner.told.kind, "parameters": partner.num_parameters}
     return metrics
@@ -164,7 +192,7 @@ def _module(
     from retkd.distillation import DistilledEncoder
     from retkd.exit_distillation import DistilledExits
     from retkd.layer_teachers import layer_teachers, stack_of
-    from retkd.objectives.base import Training, leaves
+    from retkd.objectives.base import Training
     from retkd.passes import passes
 
     objective = config.objective if config.steps else []

@@ -1,7 +1,7 @@
 """The dense student: one sentence-transformers encoder for queries and documents."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Dense(Part):
     """An encoder taken out of a bigger one. A sentence-transformers folder gives its pooling and prompts; a bare
     transformers folder gets mean pooling."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("initialisation", "adaptation")
 
     kind: Literal["dense"] = "dense"
     base: AnyModel

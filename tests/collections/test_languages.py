@@ -1,0 +1,253 @@
+"""Languages: of documents and queries in files, of ids, of what a miner may bring; translations joined by id."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from retkd.collections.base import Document, Query
+from retkd.collections.beir import Beir
+from retkd.collections.beir_folder import write_documents, write_qrels, write_queries
+from retkd.collections.cut import Cut, place_of
+from retkd.collections.translations import Translations
+from retkd.errors import DataError
+from retkd.miners.random import RandomMiner
+from tests.conftest import MakeInputs
+from tests.tables import beir
+
+TEXTS = {
+    "p1": {"en": "a cat", "de": "eine Katze"},
+    "p2": {"en": "a dog", "de": "ein Hund"},
+    "p3": {"en": "rain", "de": "Regen"},
+}
+ASKED = {"q1": {"en": "which cat", "de": "welche Katze"}, "q2": {"en": "wet?", "de": "nass?"}}
+JUDGED = {"q1": "p1", "q2": "p3"}
+
+
+def mixed(folder: Path) -> Path:
+    """One folder of both languages, ids `de-p1`, one qrels file per language, as in XQuAD made for retrieval."""
+    documents = {f"{lang}-{key}": texts[lang] for lang in ("en", "de") for key, texts in TEXTS.items()}
+    queries = {f"{lang}-{key}": texts[lang] for lang in ("en", "de") for key, texts in ASKED.items()}
+    qrels = {f"{lang}-{lang}": {f"{lang}-{q}": {f"{lang}-{d}": 1} for q, d in JUDGED.items()} for lang in ("en", "de")}
+    return beir(folder, documents, queries, qrels)
+
+
+def joined(folder: Path, cache: Path, **settings: object):
+    """The same through kind translations."""
+    languages = {
+        lang: {
+            "collection": {"kind": "beir", "path": folder, "qrels": {"test": f"{lang}-{lang}"}},
+            "prefix": f"{lang}-",
+        }
+        for lang in ("en", "de")
+    }
+    told = {"languages": languages, "queries": "en", "documents": "en", **settings}
+    return Translations(**told).open(cache)
+
+
+def test_a_line_tells_its_language_and_a_folder_that_is_written_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    write_documents(tmp_path / "one", [Document("d1", "eins", language="de"), Document("d2", "one")])
+    write_queries(tmp_path / "one", [Query("q1", "zwei", "de"), Query("q2", "two")])
+    write_qrels(tmp_path / "one", {"test": [("q1", "d1", 1), ("q2", "d2", 1)]})
+    assert (tmp_path / "one" / "queries.jsonl").read_text().splitlines()[1] == '{"_id": "q2", "text": "two"}'
+    collection = Beir(path=tmp_path / "one").open(tmp_path / "cache")
+    assert [d.language for d in collection.documents()] == ["de", None]
+    assert [d.language for d in collection.documents_by_id(["d2", "d1"])] == [None, "de"]
+    assert [q.language for q in collection.queries("test")] == ["de", None]
+
+
+@pytest.mark.parametrize("key", ["lang", "language"])
+def test_both_keys_are_read(tmp_path: Path, key: str) -> None:
+    folder = beir(tmp_path / "c", {"d": "x"}, {"q": "y"}, {"test": {"q": {"d": 1}}})
+    (folder / "corpus.jsonl").write_text(json.dumps({"_id": "d", "text": "x", key: "fr"}) + "\n")
+    assert next(Beir(path=folder).open(tmp_path / "cache").documents()).language == "fr"
+    (folder / "corpus.jsonl").write_text(json.dumps({"_id": "d", "text": "x", key: 5}) + "\n")
+    with pytest.raises(DataError, match=rf'"{key}" is not a string\n  where: .*corpus.jsonl, line 1\n  seen: 5'):
+        list(Beir(path=folder).open(tmp_path / "cache").documents())
+
+
+def test_an_id_can_tell_the_language(tmp_path: Path) -> None:
+    folder = mixed(tmp_path / "c")
+    plain, told = (Beir(path=folder, id_language=each).open(tmp_path / "cache") for each in (None, "^(..)-"))
+    assert {d.language for d in plain.documents()} == {None}
+    assert [d.language for d in told.documents(2, 4)] == ["en", "de"]
+    assert [d.language for d in told.documents_by_id(["de-p1"])] == ["de"]
+    assert {q.language for q in told.queries("de-de")} == {"de"}
+    assert plain.digest != told.digest
+
+
+@pytest.mark.parametrize(("pattern", "told"), [("^..-", "the expression has no group"), ("(", "no regular expression")])
+def test_a_pattern_without_a_group_is_refused(pattern: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Beir(path="x", id_language=pattern)  # type: ignore[arg-type]
+
+
+def test_a_miner_brings_documents_in_one_language(inputs: MakeInputs, tmp_path: Path) -> None:
+    given = inputs(collection=Beir(path=mixed(tmp_path / "c"), id_language="^(..)-").open(tmp_path / "cache"))
+    for language, count in (("de", 3), ("fr", 0)):
+        miner = RandomMiner(depth=6, language=language)
+        found = miner.mine([Query("a", ""), Query("b", "")], given, miner.prepare(given))
+        assert [len(ranking.doc_ids) for ranking in found] == [count, count]
+        assert all(doc_id.startswith("de-") for ranking in found for doc_id in ranking.doc_ids)
+    both = RandomMiner(depth=6, language="de", doc_id_pattern="[12]$")
+    assert sorted(both.mine([Query("a", "")], given, both.prepare(given))[0].doc_ids) == ["de-p1", "de-p2"]
+    shallow = RandomMiner(depth=1, skip=1, language="en")
+    ranking = shallow.mine([Query("a", "")], given, shallow.prepare(given))[0]
+    everything = RandomMiner(depth=3, language="en").mine([Query("a", "")], given, shallow.prepare(given))[0]
+    assert ranking.doc_ids == everything.doc_ids[1:2]
+    assert np.array_equal(ranking.scores, everything.scores[1:2])
+
+
+def test_ids_are_shared_and_texts_are_those_of_the_view(tmp_path: Path) -> None:
+    folder = mixed(tmp_path / "c")
+    for documents in ("en", "de"):
+        view = joined(folder, tmp_path / "cache", documents=documents)
+        assert [(d.doc_id, d.text, d.language) for d in view.documents()] == [
+            (key, texts[documents], documents) for key, texts in TEXTS.items()
+        ]
+        assert [d.text for d in view.documents(1, 2)] == [TEXTS["p2"][documents]]
+        assert [d.text for d in view.documents_by_id(["p3", "p1"])] == [TEXTS[d][documents] for d in ("p3", "p1")]
+        assert view.num_documents == 3
+        assert view.contains(["p1", "p9"]) == [True, False]
+        assert view.qrels("test") == {"q1": {"p1": 1}, "q2": {"p3": 1}}
+        assert [(q.query_id, q.text, q.language) for q in view.queries("test")] == [
+            (key, texts["en"], "en") for key, texts in ASKED.items()
+        ]
+
+
+def test_languages_of_separate_collections_need_no_prefix(tmp_path: Path) -> None:
+    """As mMARCO and neuMARCO come: one file per language, the same ids, in another order."""
+    languages = {}
+    for lang, order in (("en", ["p1", "p2", "p3"]), ("de", ["p3", "p1", "p2"])):
+        documents, queries = {d: TEXTS[d][lang] for d in order}, {q: texts[lang] for q, texts in ASKED.items()}
+        qrels = {"test": {q: {d: 1} for q, d in JUDGED.items()}}
+        folder = beir(tmp_path / lang, documents, queries, qrels)
+        languages[lang] = {"collection": {"kind": "beir", "path": folder}}
+    view = Translations(languages=languages, queries="en", documents="de").open(tmp_path / "cache")
+    assert [d.text for d in view.documents()] == ["Regen", "eine Katze", "ein Hund"]
+    assert [d.text for d in view.documents(1, 2)] == ["eine Katze"]
+    assert [d.text for d in view.documents_by_id(["p1", "p3"])] == ["eine Katze", "Regen"]
+    assert view.num_documents == 3
+
+
+def test_each_further_query_language_is_a_split_of_its_own(tmp_path: Path) -> None:
+    view = joined(mixed(tmp_path / "c"), tmp_path / "cache", queries=["en", "de"])
+    assert view.splits == ("test", "test.de")
+    assert [q.text for q in view.queries("test.de")] == [ASKED["q1"]["de"], ASKED["q2"]["de"]]
+    assert {q.language for q in view.queries("test.de")} == {"de"}
+    assert view.qrels("test.de") == view.qrels("test")
+    assert view.describe()["languages"] == {"queries": "en, de", "documents": "en"}
+
+
+def test_other_languages_of_the_documents_are_reached_by_name(tmp_path: Path) -> None:
+    view = joined(mixed(tmp_path / "c"), tmp_path / "cache", documents=["en", "de"])
+    assert [d.text for d in view.documents_by_id(["p2"])] == ["a dog"]
+    assert [d.text for d in view.in_language("de").documents_by_id(["p2"])] == ["ein Hund"]
+    with pytest.raises(DataError) as error:
+        view.in_language("fr")
+    assert str(error.value) == (
+        "the collection's documents are not read in 'fr'\n"
+        "  where: collection.documents\n"
+        "  seen: en, de\n"
+        "  allowed: en, de\n"
+        "  next step: add fr to `documents` of the collection or view that the stage reads"
+    )
+    with pytest.raises(DataError, match="each document in one language alone\n  where: collection of kind beir"):
+        Beir(path=tmp_path / "c").open(tmp_path / "cache").in_language("de")
+
+
+def test_views_have_digests_of_their_own_and_unread_languages_do_not_count(tmp_path: Path) -> None:
+    folder, cache = mixed(tmp_path / "c"), tmp_path / "cache"
+    english, german = joined(folder, cache), joined(folder, cache, documents="de")
+    assert len({english.digest, german.digest, joined(folder, cache, queries="de").digest}) == 3
+    assert english.digest == joined(folder, tmp_path / "other-cache").digest
+    alone = Translations(
+        languages={"en": {"collection": {"kind": "beir", "path": folder, "qrels": {"test": "en-en"}}, "prefix": "en-"}},
+        queries="en",
+        documents="en",
+    )
+    assert alone.open(cache).digest == english.digest
+
+
+def test_a_query_without_a_translation_is_an_error(tmp_path: Path) -> None:
+    folder = mixed(tmp_path / "c")
+    kept = [line for line in (folder / "queries.jsonl").read_text().splitlines() if "de-q2" not in line]
+    (folder / "queries.jsonl").write_text("\n".join(kept) + "\n")
+    rows = (folder / "qrels" / "de-de.tsv").read_text().splitlines()[:2]
+    (folder / "qrels" / "de-de.tsv").write_text("\n".join(rows) + "\n")
+    view = joined(folder, tmp_path / "cache", queries=["en", "de"])
+    with pytest.raises(DataError) as error:
+        view.queries("test.de")
+    assert str(error.value) == (
+        "1 of the queries have no translation\n"
+        "  where: split test.de, language de\n"
+        "  seen: 'q2'\n"
+        "  allowed: the ids of the en queries\n"
+        "  next step: leave de out of `queries`, or complete its query file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"documents": "fr"}, "`documents` names 'fr'; `languages` has en, de"),
+        ({"queries": ["en", "en"]}, "`queries` names a language twice"),
+        ({"cut": {"split": "test", "shares": {"train": 0.5, "test": 0.4}}}, "these add up to 0.9"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, settings: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        joined(tmp_path / "c", tmp_path / "cache", **settings)
+
+
+def test_a_sample_of_one_language_is_refused(tmp_path: Path) -> None:
+    languages = {"en": {"collection": {"kind": "beir", "path": tmp_path, "sample": {"test": 1}}}}
+    with pytest.raises(ValidationError, match="here each language would draw its own"):
+        Translations(languages=languages, queries="en", documents="en")
+
+
+def test_a_cut_parts_queries_by_document(tmp_path: Path) -> None:
+    qrels = {f"q{n}": {f"d{n // 3}": 1} for n in range(300)}
+    queries = [Query(f"q{n}", "") for n in range(300)]
+    cut = Cut(split="test", shares={"train": 0.6, "dev": 0.1, "test": 0.3})
+    parts = {name: [q.query_id for q in cut.queries(name, queries, qrels)] for name in cut.shares}
+    assert sorted(query_id for ids in parts.values() for query_id in ids) == sorted(qrels)
+    documents = {name: {d for q in ids for d in qrels[q]} for name, ids in parts.items()}
+    assert documents["train"].isdisjoint(documents["test"] | documents["dev"])
+    assert documents["train"] == {f"d{n}" for n in range(100) if place_of(f"d{n}") < 0.6}
+    assert 45 < len(documents["train"]) < 75
+
+
+def test_a_cut_collection_has_its_splits_in_every_language(tmp_path: Path) -> None:
+    cut = {"split": "test", "shares": {"train": 0.5, "test": 0.5}}
+    view = joined(mixed(tmp_path / "c"), tmp_path / "cache", queries=["en", "de"], cut=cut)
+    assert view.splits == ("train", "test", "train.de", "test.de")
+    sides = {q: "train" if place_of(d) < 0.5 else "test" for q, d in JUDGED.items()}
+    for split in ("train", "test"):
+        wanted = [q for q, side in sides.items() if side == split]
+        if wanted:
+            assert [q.query_id for q in view.queries(split)] == wanted
+            assert [q.text for q in view.queries(f"{split}.de")] == [ASKED[q]["de"] for q in wanted]
+        assert sorted(view.qrels(split)) == wanted
+
+
+def test_the_real_one_is_cut_alike_in_twelve_languages(real_data: Path, tmp_path: Path) -> None:
+    source = {"kind": "beir", "path": real_data / "xquad-clir"}
+    codes = ["en", "ar", "de", "el", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"]
+    languages = {
+        lang: {"collection": {**source, "qrels": {"all": f"{lang}-{lang}"}}, "prefix": f"{lang}-"} for lang in codes
+    }
+    cut = {"split": "all", "shares": {"train": 0.6, "dev": 0.1, "test": 0.3}}
+    view = Translations(languages=languages, queries=codes, documents=codes, cut=cut).open(tmp_path / "cache")
+    assert view.num_documents == 240
+    assert sum(len(view.queries(split)) for split in ("train", "dev", "test")) == 1190
+    english, thai = view.queries("test"), view.queries("test.th")
+    assert [q.query_id for q in english] == [q.query_id for q in thai]
+    assert english[0].text != thai[0].text
+    tested = {d for grades in view.qrels("test").values() for d in grades}
+    trained = {d for grades in view.qrels("train").values() for d in grades}
+    assert tested.isdisjoint(trained)
+    assert [d.doc_id for d in view.in_language("zh").documents()] == [d.doc_id for d in view.documents()]
