@@ -240,6 +240,7 @@ for _kind in (
     "score",
     "select",
     "sparsify",
+    "rank_students",
     "train",
     "index",
     "evaluate",

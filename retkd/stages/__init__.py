@@ -4,11 +4,37 @@ from types import ModuleType
 from typing import Any
 
 from retkd.parts import one_of
-from retkd.stages import evaluate, export, generate, index, mine, report, score, select, sparsify, teach, train
+from retkd.stages import (
+    evaluate,
+    export,
+    generate,
+    index,
+    mine,
+    rank_students,
+    report,
+    score,
+    select,
+    sparsify,
+    teach,
+    train,
+)
 
 STAGES: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (generate, mine, teach, score, select, sparsify, train, index, evaluate, export, report)
+    for module in (
+        generate,
+        mine,
+        teach,
+        score,
+        select,
+        sparsify,
+        rank_students,
+        train,
+        index,
+        evaluate,
+        export,
+        report,
+    )
 }
 
 AnyStage: Any = one_of({name: module.Config for name, module in STAGES.items()})
