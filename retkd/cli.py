@@ -255,6 +255,7 @@ for _kind in (
     "score",
     "select",
     "sparsify",
+    "rank_students",
     "train",
     "choose",
     "partner",

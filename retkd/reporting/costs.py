@@ -7,7 +7,7 @@ from typing import Any
 from retkd.reporting.figures import ABSENT, duration, percent, plain, size
 from retkd.reporting.labels import spaced
 
-SPEAKING = ("export", "index", "evaluate", "train", "teach")
+SPEAKING = ("export", "index", "evaluate", "train", "teach", "rank_students")
 """Kinds whose timings and values are told under sizes and speeds."""
 
 

@@ -16,7 +16,8 @@ SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
 MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder", "partner")
-AnyStageName = Annotated[str, StageInput(("queries", "candidates", *MODELS, "index", "evaluation", "export"))]
+OTHERS = ("queries", "candidates", "student_ranking", "index", "evaluation", "export")
+AnyStageName = Annotated[str, StageInput((*OTHERS, *MODELS))]
 
 
 class Config(StageConfig):
