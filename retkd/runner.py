@@ -80,6 +80,7 @@ def run(
             on_step(step)
         resolver.stand(step)
         _record(resolver)
+    _call(None)
     workspace.digests.save()
     folder = workspace.recipe_folder(recipe.name)
     told = summary(recipe, resolver.artifacts, resolver.manifests, folder)
