@@ -39,9 +39,7 @@ class NearestTokens(Augmented):
         made = []
         for own, query in zip(ids, queries, strict=True):
             others = random.Random(f"{inputs.seed} {query}").sample(range(len(ids)), min(num, len(ids)))
-            texts: list[str] = [
-                str(tokenizer.decode(self._mixed(own, ids[other], table, tokenizer))) for other in others
-            ]
+            texts = (str(tokenizer.decode(self._mixed(own, ids[other], table, tokenizer))) for other in others)
             made.append([text for text in dict.fromkeys(texts) if text and text not in same])
         return made
 
