@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 Features = dict[str, Tensor]
@@ -18,7 +18,8 @@ class Batch:
     ``documents`` are chunks of similar length; their rows, one after the other, are the ``doc`` axis. Where ``mask``
     is False the other ``[query, cand]`` tensors hold no meaning. ``relevance`` is 0 where unjudged. ``in_batch_teachers``
     holds only teachers that can score any pair; ``teacher_queries`` and ``teacher_documents`` the vectors of those whose
-    vectors a term reads.
+    vectors a term reads. Where each list is there in several languages, ``variants`` says which candidate is which
+    passage in which language, and ``variant_mask`` where there is a passage.
     """
 
     query_ids: tuple[str, ...]
@@ -33,6 +34,8 @@ class Batch:
     in_batch_teachers: dict[str, Float[Tensor, "query doc"]] = field(default_factory=dict)
     teacher_queries: dict[str, Float[Tensor, "query teacher_dim"]] = field(default_factory=dict)
     teacher_documents: dict[str, Float[Tensor, "doc teacher_dim"]] = field(default_factory=dict)
+    variants: Int[Tensor, "query language passage"] | None = None
+    variant_mask: Bool[Tensor, "query passage"] | None = None
 
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch on a device."""
@@ -42,6 +45,15 @@ class Batch:
     def positive(self) -> Bool[Tensor, "query cand"]:
         """Which own candidates are judged relevant."""
         return (self.relevance > 0) & self.mask
+
+    def by_language(self, values: Shaped[Tensor, "query cand"]) -> Shaped[Tensor, "list passage"]:
+        """The values of each query's list in each language as a list of its own, language by language within a query."""
+        assert self.variants is not None
+        assert self.variant_mask is not None
+        found = values.gather(1, self.variants.flatten(1)).view(self.variants.shape).flatten(0, 1)
+        if values.dtype != torch.bool:
+            return found
+        return found & self.variant_mask.repeat_interleave(self.variants.shape[1], dim=0)
 
 
 def _moved(value: Any, device: str | torch.device) -> Any:
@@ -72,7 +84,10 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Example:
-    """One query and its candidates, still text. ``teachers`` holds one score per candidate and teacher."""
+    """One query and its candidates, still text. ``teachers`` holds one score per candidate and teacher.
+
+    ``num_variants``: the candidates are so many blocks of the same passages, each in another language.
+    """
 
     query_id: str
     query: str
@@ -81,3 +96,4 @@ class Example:
     relevance: tuple[int, ...]
     teachers: dict[str, tuple[float, ...]]
     all_positives: frozenset[str]
+    num_variants: int = 1

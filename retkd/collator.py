@@ -82,7 +82,18 @@ def lists(
         for doc_id in example.all_positives & row_of.keys():
             positives[q, row_of[doc_id]] = True
     ids = tuple(e.query_id for e in examples)
-    return Batch(ids, doc_ids, queries, documents, candidates, mask, relevance, positives, teachers)
+    batch = Batch(ids, doc_ids, queries, documents, candidates, mask, relevance, positives, teachers)
+    return batch if examples[0].num_variants == 1 else with_variants(batch, examples)
+
+
+def with_variants(batch: Batch, examples: Sequence[Example]) -> Batch:
+    """The batch with the place of each passage in each language among its query's candidates."""
+    num = examples[0].num_variants
+    widths = torch.tensor([len(e.doc_ids) // num for e in examples])
+    passages = torch.arange(int(widths.max()))
+    mask = passages < widths[:, None]
+    places = torch.arange(num)[None, :, None] * widths[:, None, None] + passages
+    return replace(batch, variants=places.masked_fill(~mask[:, None], 0), variant_mask=mask)
 
 
 def chunks(lengths: np.ndarray, cost: int = PASS_COST, most_tokens: int | None = None) -> list[tuple[int, int]]:

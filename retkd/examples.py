@@ -1,6 +1,6 @@
 """Candidate lists as training examples: rows of the table joined with texts by id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,14 +40,34 @@ class CandidateLists(Sequence[Example]):
         return len(self.groups)
 
     def __getitem__(self, position: Any) -> Example:  # type: ignore[override]
+        doc_ids = self.ids(position)
+        texts = {d.doc_id: d.full_text for d in self.collection.documents_by_id(doc_ids)}
+        return self.example(position, doc_ids, texts)
+
+    @property
+    def query_ids(self) -> list[str]:
+        """The query of each example."""
+        return [query_id for query_id, _, _ in self.groups]
+
+    @property
+    def languages(self) -> list[str]:
+        """All examples are in the language of the collection."""
+        return [""] * len(self)
+
+    def ids(self, position: int) -> tuple[str, ...]:
+        """The candidates of one query."""
+        _, start, stop = self.groups[position]
+        return tuple(self.doc_ids[start:stop])
+
+    def example(self, position: int, doc_ids: Sequence[str], texts: Mapping[str, str]) -> Example:
+        """The example whose candidates go by ``doc_ids``, in the order of :meth:`ids`, and have these texts."""
         query_id, start, stop = self.groups[position]
-        doc_ids = tuple(self.doc_ids[start:stop])
         judged = self.qrels.get(query_id, {})
         return Example(
             query_id=query_id,
             query=self.queries[query_id],
-            doc_ids=doc_ids,
-            documents=tuple(d.full_text for d in self.collection.documents_by_id(doc_ids)),
+            doc_ids=tuple(doc_ids),
+            documents=tuple(texts[doc_id] for doc_id in doc_ids),
             relevance=tuple(int(r) for r in self.relevance[start:stop]),
             teachers={name: tuple(float(s) for s in scores[start:stop]) for name, scores in self.scores.items()},
             all_positives=frozenset(doc_id for doc_id, grade in judged.items() if grade > 0),

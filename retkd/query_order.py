@@ -18,7 +18,9 @@ class Shuffled(Part):
 
     kind: Literal["shuffled"] = "shuffled"
 
-    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray | None:
+    def topics(
+        self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path], languages: Sequence[str] = ()
+    ) -> np.ndarray | None:
         """None: all queries are of one topic."""
         return None
 
@@ -34,12 +36,29 @@ class ByTopic(Part):
     clusters: Candidates | None = None
     """The select stage that has them; default: the stage's own `candidates`."""
 
-    def topics(self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path]) -> np.ndarray:
+    def topics(
+        self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path], languages: Sequence[str] = ()
+    ) -> np.ndarray:
         """The cluster of each query. Raises :class:`DataError` where the artifact does not say it."""
         return read_topics(query_ids, self.clusters or candidates, artifacts)
 
 
-BATCHES = registry("batches", Shuffled, ByTopic)
+class ByLanguage(Part):
+    """Each batch with documents of one language, so that the language does not tell a positive from others' documents.
+
+    Goes with ``document_languages: {mix: lists}``; languages are drawn in proportion to their lists.
+    """
+
+    kind: Literal["by_language"] = "by_language"
+
+    def topics(
+        self, query_ids: Sequence[str], candidates: str, artifacts: Mapping[str, Path], languages: Sequence[str] = ()
+    ) -> np.ndarray:
+        """The number of each example's language."""
+        return np.unique(np.array(languages), return_inverse=True)[1].astype(np.int64)
+
+
+BATCHES = registry("batches", Shuffled, ByTopic, ByLanguage)
 AnyBatches: Any = one_of(BATCHES)
 
 

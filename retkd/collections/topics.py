@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from retkd.collections.lines import LineError, decoded, opened, parsed_lines, shown
+from retkd.collections.lines import BROKEN_GZIP, LineError, broken_gzip, decoded, opened, parsed_lines, shown
 from retkd.collections.records import json_record
 from retkd.collections.turns import Turn
 from retkd.errors import DataError
@@ -27,6 +27,7 @@ def read_turns(path: Path) -> dict[str, Turn]:
 
     Raises :class:`DataError` with file and place for what is malformed, and for two turns of one id that differ.
     """
+    found: Iterator[tuple[str, Turn]]
     if ".jsonl" in path.suffixes:
         found = ((f"line {number}", turn) for number, turns in parsed_lines(path, line_turns) for turn in turns)
     else:
@@ -61,7 +62,8 @@ def line_turns(line: bytes) -> list[Turn]:
     split = _text(record, "split") if record.get("split") is not None else None
     if "turns" not in record:
         return [replace(_own_turn(record), split=split)]
-    key, earlier, turns = _key(record), [], []
+    key, turns = _key(record), []
+    earlier: list[tuple[str, str | None]] = []
     for number, each in enumerate(_list(record, "turns"), 1):
         if not isinstance(each, dict):
             raise LineError("a turn is not a JSON object", seen=shown(each), allowed=LINE)
@@ -84,10 +86,13 @@ def _own_turn(record: dict[str, Any]) -> Turn:
 
 
 def _topic_turns(path: Path) -> Iterator[tuple[str, Turn]]:
-    with opened(path) as content:
-        whole = content.read()
     try:
-        topics = json.loads(decoded(whole))
+        with opened(path) as content:
+            topics = json.loads(decoded(content.read()))
+    except BROKEN_GZIP as error:
+        raise broken_gzip(path, error) from error
+    except LineError as error:
+        raise error.at(path, 1) from None
     except json.JSONDecodeError as error:
         raise DataError(
             f"the topic file is not JSON: {error.msg}",

@@ -51,7 +51,9 @@ class Translations(CollectionConfig):
     """
 
     kind: Literal["translations"] = "translations"
-    languages: dict[str, Translation] = Field(min_length=1)
+    languages: dict[str, Translation] = Field(
+        min_length=1, description="language -> {collection: ..., prefix: what its ids begin with}"
+    )
     queries: list[str] = Field(min_length=1, description="languages that the queries are read in; one name will do")
     documents: list[str] = Field(min_length=1, description="languages that the documents are read in; one name will do")
     cut: Cut | None = Field(

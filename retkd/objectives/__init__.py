@@ -10,12 +10,14 @@ from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.lambda_loss import LambdaLoss
+from retkd.objectives.language_consistency import LanguageConsistency
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
 from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.translate_distill import TranslateDistill
 from retkd.parts import one_of, registry
 
 OBJECTIVES = registry(
@@ -34,6 +36,8 @@ OBJECTIVES = registry(
     ApproxNDCG,
     ChatbotMix,
     SoftCE,
+    TranslateDistill,
+    LanguageConsistency,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

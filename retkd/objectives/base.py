@@ -65,6 +65,11 @@ class Objective(Part):
         return bool(getattr(self, "in_batch", False))
 
     @property
+    def needs_variants(self) -> bool:
+        """Whether this term compares a list's languages, so that each list must be there in several."""
+        return False
+
+    @property
     def needs_positives(self) -> bool:
         """Whether this term learns from judged positives, so that rows without any cannot train it."""
         return False

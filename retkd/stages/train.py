@@ -3,10 +3,11 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from retkd.document_languages import DocumentLanguages
 from retkd.objectives import AnyObjective
 from retkd.optimisation import Optimisation
 from retkd.parts import Candidates
@@ -26,6 +27,8 @@ OUTPUTS = ("encoder",)
 class Config(Optimisation, StageConfig):
     """The student, its objective, and how it is trained."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("document_languages",)
+
     kind: Literal["train"] = "train"
     candidates: Candidates
     student: AnyStudent
@@ -34,6 +37,27 @@ class Config(Optimisation, StageConfig):
     batches: AnyBatches = Shuffled()
     dev_queries: int = Field(default=200, ge=1, description="dev queries whose candidates are re-ranked at each look")
     primary: str = Field(default="nDCG@10", description="the dev measure that `keep` and `patience` go by")
+    document_languages: DocumentLanguages | None = Field(
+        default=None,
+        description="languages that the documents of the lists are read in; default: the collection's first",
+    )
+
+    @model_validator(mode="after")
+    def _languages_fit(self) -> "Config":
+        told = self.document_languages
+        for term in self.objective:
+            if term.needs_variants and (told is None or told.mix != "all" or len(told.languages) < 2):
+                raise ValueError(
+                    f"{term.kind} compares languages: give `document_languages: {{mix: all, languages: [...]}}` with two or more"
+                )
+            if told is not None and getattr(term, "model", None):
+                raise ValueError(
+                    f"{term.kind} reads vectors of an encoder, which has read each document in one language: it does not go "
+                    "with `document_languages`; take a term that reads a teacher's scores"
+                )
+        if self.batches.kind == "by_language" and (told is None or told.mix != "lists"):
+            raise ValueError("batches by_language need `document_languages: {mix: lists, languages: [...]}`")
+        return self
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
@@ -48,6 +72,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.trainer import train, write_trace
+    from retkd.translated_lists import TranslatedLists
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
@@ -56,7 +81,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     artifact = inputs.artifacts[config.candidates]
     rows = table.read(artifact / "train")
     require_objective(config.objective, rows, config.steps)
-    examples = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
+    lists = CandidateLists(rows, inputs.collection, "train", teachers_of(config.objective))
+    told = config.document_languages
+    examples = lists if told is None else TranslatedLists(lists, told, inputs.seed)
     whole = dense_teachers(config.objective if config.steps else [], "train", inputs, where, out / "work")
     training = Training(encoder.dim, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     trace = train(
@@ -71,7 +98,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         label=f"train {config.steps} steps",
         dev=_dev_measures(config, inputs, encoder, artifact),
         primary=config.primary,
-        topics=config.batches.topics([q for q, _, _ in examples.groups], config.candidates, inputs.artifacts),
+        topics=config.batches.topics(examples.query_ids, config.candidates, inputs.artifacts, examples.languages),
     )
     encoder.model.eval()
     save_model(encoder.model, out / "model")
@@ -81,7 +108,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     ):
         with atomic(out / name) as temporary:
             write(temporary)
-    return _metrics(config, examples, trace, encoder)
+    return _metrics(config, lists, trace, encoder)
 
 
 def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) -> Any:

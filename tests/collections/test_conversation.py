@@ -176,6 +176,12 @@ def test_a_topic_file_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[\n{"number": 1,')
     with pytest.raises(DataError, match=r"the topic file is not JSON: .*\n  where: .*a.json, line 2"):
         read_turns(tmp_path / "a.json")
+    (tmp_path / "b.json").write_bytes(b"[\xff]")
+    with pytest.raises(DataError, match=r"the line is not UTF-8\n  where: .*b.json, line 1"):
+        read_turns(tmp_path / "b.json")
+    (tmp_path / "c.json.gz").write_bytes(b"\x1f\x8b\x08 cut")
+    with pytest.raises(DataError, match=r"the gzip file is cut short or damaged\n  where: .*c.json.gz"):
+        read_turns(tmp_path / "c.json.gz")
 
 
 TURN = Turn("q", "and now", (("u one", "r one"), ("u two", None), ("u three", "r three")), {"manual": "whole"})
