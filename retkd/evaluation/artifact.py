@@ -17,10 +17,16 @@ TOLD = ("measures", "gap", "won_lost", "scores")
 
 
 def write_artifact(out: Path, results: Mapping[str, Mapping[str, Any]], protocol: Mapping[str, Any]) -> None:
-    """Write the JSON files of ``results`` (split -> values, measures, gap, won_lost, scores) and per_query.parquet."""
+    """Write the JSON files of ``results`` (split -> values, measures, gap, won_lost, scores, languages), per_query.parquet.
+
+    languages.json is left out where no document or query tells its language.
+    """
     for name in TOLD:
         _write_json(out / f"{name}.json", {split: result[name] for split, result in results.items()})
     _write_json(out / "protocol.json", protocol)
+    languages = {split: result["languages"] for split, result in results.items() if result["languages"]}
+    if languages:
+        _write_json(out / "languages.json", languages)
     tables = [per_query(split, result["values"]) for split, result in results.items()]
     with atomic(out / "per_query.parquet") as temporary:
         pq.write_table(pa.concat_tables(tables).unify_dictionaries(), temporary, compression="zstd")

@@ -8,7 +8,8 @@ import numpy as np
 
 from retkd import trec
 from retkd.errors import DataError
-from retkd.evaluation.names import ir_measure, measure_name
+from retkd.evaluation.lists import recalls_in_lists
+from retkd.evaluation.names import ir_measure, list_recall, measure_name
 from retkd.trec import Run
 
 
@@ -45,21 +46,24 @@ def measured(
     values, systems = [], []
     for system, run in runs:
         systems.append(system)
-        values.append(_per_query(run, qrels, query_ids, names))
+        values.append(_per_query(system, run, qrels, query_ids, names))
     return Values(systems, names, query_ids, np.array(values).reshape(len(systems), len(names), len(query_ids)))
 
 
 def _per_query(
-    run: Run, qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], names: Sequence[str]
+    system: str, run: Run, qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], names: Sequence[str]
 ) -> np.ndarray:
     """Values ``[measure, query]``. ir_measures sees positions as scores, so that ties stay as the run ranks them."""
     import ir_measures
 
     ranking = {q: {doc_id: -float(i) for i, (doc_id, _) in enumerate(run[q])} for q in query_ids if run.get(q)}
     judged = {query_id: dict(qrels[query_id]) for query_id in query_ids}
-    rows = {ir_measure(name): row for row, name in enumerate(names)}
+    listed = {row: found for row, name in enumerate(names) if (found := list_recall(name)) is not None}
+    rows = {ir_measure(name): row for row, name in enumerate(names) if row not in listed}
     columns = {query_id: column for column, query_id in enumerate(query_ids)}
     values = np.full((len(names), len(query_ids)), np.nan)
+    for row, (num, cutoff) in listed.items():
+        values[row] = recalls_in_lists(system, run, qrels, query_ids, num, cutoff)
     for metric in ir_measures.iter_calc(list(rows), judged, ranking):
         values[rows[metric.measure], columns[metric.query_id]] = metric.value
     assert np.isfinite(values).all(), "ir_measures gave no value for a judged query"

@@ -7,11 +7,13 @@ from retkd.miners.dense import DenseMiner
 from retkd.miners.fused import Fused
 from retkd.miners.lucene import Lucene
 from retkd.miners.random import RandomMiner
+from retkd.miners.responses import Responses
 from retkd.miners.run_file import RunFile
 from retkd.miners.sparse import SparseMiner
+from retkd.miners.stage_lists import StageLists
 from retkd.parts import one_of, registry
 
-MINERS = registry("miners", BM25, Lucene, DenseMiner, SparseMiner, RunFile, RandomMiner, Fused)
+MINERS = registry("miners", BM25, Lucene, DenseMiner, SparseMiner, RunFile, RandomMiner, Responses, StageLists, Fused)
 
 AnyMiner: Any = one_of(MINERS)
 Fused.model_rebuild(_types_namespace={"AnyMiner": AnyMiner})

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The JSON files of an evaluate stage, each keyed by split."""
+    """The JSON files of an evaluate stage, each keyed by split; ``languages`` is empty where none is told."""
 
     name: str
     measures: Mapping[str, Any]
@@ -17,12 +17,14 @@ class Evaluation:
     won_lost: Mapping[str, Any]
     scores: Mapping[str, Any]
     protocol: Mapping[str, Any]
+    languages: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, name: str, folder: Path) -> "Evaluation":
         """The evaluation in an artifact's folder."""
         files = ("measures", "gap", "won_lost", "scores", "protocol")
-        return cls(name, **{file: _json(folder / f"{file}.json") for file in files})
+        languages = _json(folder / "languages.json") if (folder / "languages.json").exists() else {}
+        return cls(name, **{file: _json(folder / f"{file}.json") for file in files}, languages=languages)
 
     @property
     def splits(self) -> list[str]:

@@ -14,6 +14,7 @@ from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
 from retkd.reporting.gap_chart import bars, meter
 from retkd.reporting.headline import closed, headline
+from retkd.reporting.languages import language_tables
 from retkd.reporting.results import result_rows
 from retkd.reporting.training import training_charts
 
@@ -32,6 +33,7 @@ def render(evidence: Evidence) -> str:
         evaluation=evidence.evaluation,
         splits=[_split(evidence.evaluation, split) for split in evidence.evaluation.splits],
         others=[(other, [_split(other, split) for split in other.splits]) for other in evidence.others],
+        languages=language_tables(evidence),
         training=training_charts(evidence),
         distributions=distribution_charts(evidence),
         audits=evidence.audits,

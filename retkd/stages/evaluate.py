@@ -1,7 +1,8 @@
 """Rank every judged query with every system, measure the rankings, and say what the differences are worth.
 
 Writes ``runs/<split>/<system>.run.gz`` (TREC), ``per_query.parquet``, ``measures.json``, ``gap.json``,
-``won_lost.json``, ``scores.json`` (score histograms of the dual encoders), ``protocol.json`` (how all this was made).
+``won_lost.json``, ``scores.json`` (score histograms of the dual encoders), ``languages.json`` (means by language, where
+documents or queries tell it), ``protocol.json`` (how all this was made).
 """
 
 from functools import partial
@@ -115,6 +116,7 @@ def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str,
     from retkd.evaluation.comparison import Resampling, compared
     from retkd.evaluation.gap import gap
     from retkd.evaluation.judged import judged
+    from retkd.evaluation.languages import by_language, language_pairs
     from retkd.evaluation.rankings import run_path
     from retkd.evaluation.won_lost import won_lost
 
@@ -124,6 +126,7 @@ def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str,
     resampling = Resampling(config.num_resamples, config.confidence, inputs.seed)
     means = resampling.means(found.values)
     roles = (config.baseline, config.student, config.teacher)
+    pairs = language_pairs(inputs.collection, split)
     shown = (inputs.collection, split, config.primary, config.student, config.baseline, config.num_examples)
     return {
         "values": found.values,
@@ -131,6 +134,7 @@ def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str,
         "gap": gap(found.values, means, config.primary, roles, resampling),
         "won_lost": won_lost(found.values, found.firsts, *shown),
         "scores": found.scores,
+        "languages": by_language(found.values, pairs) if pairs else {},
     }
 
 

@@ -1,7 +1,7 @@
 """Several teachers as one: their scores brought to one scale, then a weighted mean."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, field_validator
@@ -22,6 +22,8 @@ class Ensemble(Teacher):
     and weightings that learn from judgements read a split of the collection that is scored (dev unless told otherwise).
     """
 
+    LATER: ClassVar[tuple[str, ...]] = ("missing",)
+
     kind: Literal["ensemble"] = "ensemble"
     members: dict[str, PositiveFloat] = Field(
         min_length=1, description="teacher -> weight; a list of teachers weighs them alike"
@@ -29,6 +31,12 @@ class Ensemble(Teacher):
     calibration: AnyCalibration = Standardise()
     weights: AnyWeighting = Field(
         default=Fixed(), description="what it learns multiplies the numbers beside the members"
+    )
+
+    missing: Literal["error", "minimum"] = Field(
+        default="error",
+        description="minimum: a row that a member has not scored gets the member's lowest score of that list, as where "
+        "teachers have ranked candidates of their own",
     )
 
     @field_validator("members", mode="before")
@@ -39,7 +47,8 @@ class Ensemble(Teacher):
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """The weighted mean on the calibration's scale; weights and what they came from are told."""
         names = list(self.members)
-        lists = {rows.split: member_lists(rows, names, ranks_do=self.calibration.READS_RANKS) for rows in splits}
+        ranks_do = self.calibration.READS_RANKS
+        lists = {rows.split: member_lists(rows, names, ranks_do=ranks_do, missing=self.missing) for rows in splits}
         numbers = np.array(list(self.members.values()))
         weights = self.weights.weigh(numbers / numbers.sum(), lists, inputs.collection.qrels)
         curves = self._curves(lists, inputs.collection.qrels)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -76,8 +77,13 @@ class MemberLists:
         return found
 
 
-def member_lists(rows: Rows, members: Sequence[str], *, ranks_do: bool) -> MemberLists:
-    """The chosen rows of a split. Raises when a member is unknown, has a gap, or only ranks where ``ranks_do`` is False."""
+def member_lists(
+    rows: Rows, members: Sequence[str], *, ranks_do: bool, missing: Literal["error", "minimum"] = "error"
+) -> MemberLists:
+    """The chosen rows of a split. Raises when a member is unknown, has a gap, or only ranks where ``ranks_do`` is False.
+
+    ``missing: minimum`` fills a gap with the member's lowest score in the query's list, or with 0 where it has none there.
+    """
     of = rows.table.take(pa.array(rows.chosen))
     return MemberLists(
         split=rows.split,
@@ -86,11 +92,13 @@ def member_lists(rows: Rows, members: Sequence[str], *, ranks_do: bool) -> Membe
         doc_ids=of["doc_id"].to_numpy(zero_copy_only=False),
         grades=of["relevance"].fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64),
         found=pc.not_equal(of["source"].cast(pa.string()), "qrels").to_numpy(zero_copy_only=False),
-        scores=np.array([_scores(of, member, rows.split, ranks_do) for member in members], dtype=np.float64),
+        scores=np.array([_scores(of, member, rows.split, ranks_do, missing) for member in members], dtype=np.float64),
     )
 
 
-def _scores(rows: pa.Table, member: str, split: str, ranks_do: bool) -> np.ndarray:
+def _scores(
+    rows: pa.Table, member: str, split: str, ranks_do: bool, missing: Literal["error", "minimum"]
+) -> np.ndarray:
     if table.scale_of(rows, member) == "rank" and not ranks_do:
         raise ScaleError(
             "an ensemble of scores cannot take a teacher that only ranks",
@@ -98,9 +106,24 @@ def _scores(rows: pa.Table, member: str, split: str, ranks_do: bool) -> np.ndarr
             next_step="fuse the ranks: `calibration: {kind: rank_fusion}`",
         )
     column = rows[table.TEACHER + member].to_numpy(zero_copy_only=False).astype(np.float64)
-    if np.isnan(column).any():
-        raise DataError(f"the ensemble's member {member!r} has not scored every row", where=f"split {split}")
-    return np.asarray(column)
+    if np.isnan(column).any() and missing == "error":
+        raise DataError(
+            f"the ensemble's member {member!r} has not scored every row",
+            where=f"split {split}",
+            seen=f"{int(np.isnan(column).sum()):,} rows without a score",
+            next_step="let it score all rows, or set `missing: minimum`, where each teacher has ranked candidates of its own",
+        )
+    return _filled(rows["query_id"].to_numpy(zero_copy_only=False), column)
+
+
+def _filled(query_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The scores with each gap at the lowest of its list."""
+    filled = scores.copy()
+    for rows in rows_of_lists(query_ids):
+        gaps = np.isnan(scores[rows])
+        if gaps.any():
+            filled[rows[gaps]] = 0.0 if gaps.all() else scores[rows][~gaps].min()
+    return filled
 
 
 def judged_rows(lists: Mapping[str, MemberLists], split: str, qrels: Qrels | None, reader: str) -> MemberLists:

@@ -184,3 +184,20 @@ def test_an_audit_without_negatives_and_judgements_says_nothing_of_them(evidence
     page = render(replace(evidence, audits=audits))
     assert "Are these negatives?" not in page
     assert "False negatives" not in page
+
+
+LANGUAGES = {
+    "test": {"en-de": {"num_queries": 7, "means": {"student": {"nDCG@10": 0.25}, "teacher": {"nDCG@10": 0.5}}}}
+}
+
+
+def test_the_table_by_language_is_there_where_languages_are_told(evidence, page):
+    assert 'id="languages"' not in page
+    other = replace(evidence.evaluation, name="evaluate-zh", languages={"test": {"en-zh": LANGUAGES["test"]["en-de"]}})
+    told = replace(evidence.evaluation, languages=LANGUAGES)
+    shown = render(replace(evidence, evaluation=told, others=[other]))
+    assert 'href="#languages"' in shown
+    (table,) = [table for table in Page(shown).tables if table[0][:3] == ["Evaluation", "Query-document", "Queries"]]
+    assert table[0][3:] == ["distilled student", "teacher"]
+    assert table[1] == ["test", "en-de", "7", "0.250", "0.500"]
+    assert table[2] == ["evaluate-zh: test", "en-zh", "7", "0.250", "0.500"]

@@ -66,3 +66,22 @@ def test_an_unknown_member_is_refused(inputs: MakeInputs) -> None:
     table = scored(LISTS, "cross", [3.0, 2.0, 1.0, 2.0, 1.0])
     with pytest.raises(DataError, match=r"has no teacher 'cros'\n(.*\n)*  next step: did you mean 'cross'\?"):
         judged(Ensemble(members={"cros": 1.0}), table, inputs)
+
+
+def test_a_gap_can_be_the_members_lowest_score_of_the_list(inputs: MakeInputs) -> None:
+    """The relaxed scores of DiSCo from several teachers: mean of min-max lists over the union of their candidates.
+
+    List a: one is (3, -, 1) -> (3, 1, 1) -> (1, 0, 0), two is (-, 8, 4) -> (4, 8, 4) -> (0, 1, 0). List b: one has
+    ranked nothing of it and says nothing, two is (-1, 1) -> (0, 1).
+    """
+    table = scored(scored(LISTS, "one", [3.0, None, 1.0, None, None]), "two", [None, 8.0, 4.0, -1.0, 1.0])
+    ensemble = Ensemble(members=["one", "two"], calibration={"kind": "min_max"}, missing="minimum")  # type: ignore[arg-type]
+    assert judged(ensemble, table, inputs).scores["train"].tolist() == [0.5, 0.5, 0.0, 0.0, 0.5]
+    with pytest.raises(DataError, match=r"seen: 3 rows without a score\n  next step: .*`missing: minimum`"):
+        judged(ensemble.model_copy(update={"missing": "error"}), table, inputs)
+
+
+def test_without_gaps_the_rule_for_them_changes_nothing(inputs: MakeInputs) -> None:
+    table = scored(LISTS, "one", [3.0, 1.0, 2.0, 8.0, 4.0])
+    found = [judged(Ensemble(members={"one": 1.0}, missing=rule), table, inputs) for rule in ("error", "minimum")]  # type: ignore[arg-type]
+    assert found[0].scores["train"].tolist() == found[1].scores["train"].tolist()
