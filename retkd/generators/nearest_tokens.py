@@ -1,0 +1,66 @@
+"""Queries mixed in an encoder's space of words, and brought back to words (AugPro)."""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from retkd.generators.augmented import Augmented
+from retkd.parts import AnyModel
+from retkd.stage import Inputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKENS_AT_ONCE = 64
+
+
+class NearestTokens(Augmented):
+    """Word embeddings of a query, mixed place by place with those of another, each replaced by the nearest token.
+
+    So a teacher can read and label what was mixed. ``share`` 1 gives the query's own tokens. AugPro-Mix (Zhou et al. 2023,
+    from its abstract; it draws the share, here it is fixed).
+    """
+
+    kind: Literal["nearest_tokens"] = "nearest_tokens"
+    model: AnyModel = Field(description="whose tokeniser and word embeddings")
+    share: float = Field(default=0.6, gt=0.0, le=1.0, description="weight of the query itself; the other's is the rest")
+
+    def variants(self, queries: Sequence[str], num: int, inputs: Inputs) -> list[list[str]]:
+        """Mixed with ``num`` other queries drawn by the seed; what comes out as the query itself is left out."""
+        from transformers import AutoModel, AutoTokenizer
+
+        folder = str(inputs.models[self.model].path)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        table = AutoModel.from_pretrained(folder).get_input_embeddings().weight.detach()
+        ids = [tokenizer(query, add_special_tokens=False)["input_ids"] for query in queries]
+        same = {tokenizer.decode(own) for own in ids}
+        made = []
+        for own, query in zip(ids, queries, strict=True):
+            others = random.Random(f"{inputs.seed} {query}").sample(range(len(ids)), min(num, len(ids)))
+            texts = (str(tokenizer.decode(self._mixed(own, ids[other], table, tokenizer))) for other in others)
+            made.append([text for text in dict.fromkeys(texts) if text and text not in same])
+        return made
+
+    def _mixed(self, own: Sequence[int], other: Sequence[int], table: "Tensor", tokenizer: Any) -> list[int]:
+        return mixed(own, other, table, self.share, frozenset(tokenizer.all_special_ids))
+
+
+def mixed(own: Sequence[int], other: Sequence[int], table: "Tensor", share: float, never: frozenset[int]) -> list[int]:
+    """Token ids nearest (by Euclidean distance) to share * own + (1 - share) * other, at each place of ``own``.
+
+    Places that ``other`` does not reach stay. ``table`` is ``[vocab, dim]``; ids in ``never`` are not chosen.
+    """
+    import torch
+
+    reach = min(len(own), len(other))
+    if not reach:
+        return list(own)
+    rows = share * table[list(own[:reach])] + (1 - share) * table[list(other[:reach])]
+    found: list[int] = []
+    for start in range(0, reach, TOKENS_AT_ONCE):
+        distances = torch.cdist(rows[start : start + TOKENS_AT_ONCE], table)
+        distances[:, sorted(never)] = torch.inf
+        found += distances.argmin(dim=1).tolist()
+    return [*found, *own[reach:]]
