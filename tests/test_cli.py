@@ -172,9 +172,10 @@ def test_an_unknown_recipe_is_an_error(retkd: Retkd) -> None:
     assert "did you mean 'quickstart'?" in err
 
 
-def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd) -> None:
+def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd, monkeypatch: pytest.MonkeyPatch) -> None:
     from retkd.shipped import folder
 
+    monkeypatch.setenv("RETKD_DATA", "FOLDER")
     recipes = sorted(folder("pipelines").rglob("*.yaml"))
     assert len(recipes) >= 3
     for path in recipes:
@@ -187,7 +188,7 @@ def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd) -> None:
 def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "quickstart" in retkd("ls")[1]
     assert "hnsw" in retkd("ls", "indexes")[1]
-    assert "bm25, lucene, dense, sparse, run_file, random, fused" in retkd("ls", "kinds")[1]
+    assert "bm25, lucene, dense, sparse, run_file, random, responses, stage, fused" in retkd("ls", "kinds")[1]
     target = tmp_path / "my.yaml"
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
