@@ -22,8 +22,9 @@ class Answer:
 
 def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     """The ``k`` best documents of a recipe's collection by its student. Raises :class:`WorkspaceError` without a run."""
-    from retkd.encoder import Encoder
-    from retkd.indexing.search import SearchIndex
+    from retkd.encoders import load_encoder
+    from retkd.evaluation.systems import SYSTEMS
+    from retkd.indexing.search import opened
 
     space = Workspace(root)
     folder = _latest(space, recipe)
@@ -32,9 +33,9 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     if manifest(artifacts / served["index"]) is None:
         raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
     trained = artifacts / served["model"] / "model"
-    encoder = Encoder.load(trained if trained.is_dir() else resolve(served["model"], space.digests).path)
-    index = SearchIndex.open(artifacts / served["index"])
-    scores, doc_ids = index.search(encoder.encode([query], "query"), k)
+    model = trained if trained.is_dir() else resolve(served["model"], space.digests).path
+    encoder = load_encoder(SYSTEMS[served["kind"]].READS, model)  # type: ignore[attr-defined]
+    scores, doc_ids = opened(artifacts / served["index"]).search(encoder.represented([query], "query"), k)
     documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])
     return [
         Answer(rank, float(score), document.doc_id, document.title, document.text)

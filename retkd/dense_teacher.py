@@ -64,8 +64,9 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
 
 
 def dense_teachers(
-    objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
+    objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path, stored_documents: str | None = None
 ) -> dict[str, DenseTeacher]:
-    """The teachers of whole batches that the terms name as ``model``, each once."""
-    refs = {term.model for term in objective if getattr(term, "model", None)}
+    """The teachers of whole batches that the terms name as ``model``, and the encoder of a student's stored documents."""
+    named = [stored_documents, *(getattr(term, "model", None) for term in objective)]
+    refs = {str(ref) for ref in named if ref is not None}
     return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

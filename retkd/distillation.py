@@ -8,17 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
-from retkd.encoder import Encoder
+from retkd.encoder import Encoder, Side
 from retkd.objectives.base import Objective, Training
-from retkd.students.scoring import in_batch_scores, own_scores
+from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores
 
 
 class DistilledEncoder(nn.Module):
     """Encodes every text of a batch once and adds up the objective's terms."""
 
-    def __init__(self, encoder: Encoder, objective: Sequence[Objective], training: Training | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        objective: Sequence[Objective],
+        training: Training | None = None,
+        stored_documents: str | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder.model
+        self.source = encoder
+        self.stored_documents = stored_documents
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -32,22 +40,47 @@ class DistilledEncoder(nn.Module):
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
         features = looked_up(self.word_embeddings, [batch.queries, *batch.documents])
-        queries = self.vectors(features[0]).float()
-        documents = torch.cat([self.vectors(chunk) for chunk in features[1:]]).float()
+        if self.source.MAXSIM:
+            return self._score_tokens(batch, features)
+        queries = self.vectors(features[0], "query").float()
+        documents = self._documents(batch, features[1:]).float()
         with torch.autocast(queries.device.type, enabled=False):
             in_batch = in_batch_scores(queries, documents)
         return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, queries, documents)
 
-    def vectors(self, features: Features) -> Tensor:
+    def _documents(self, batch: Batch, chunks: Sequence[Features]) -> Tensor:
+        """``[doc, dim]``: encoded, or where training leaves the documents' tower as it is, as they lie in the store."""
+        if self.stored_documents is not None:
+            return batch.teacher_documents[self.stored_documents]
+        return torch.cat([self.vectors(chunk, "document") for chunk in chunks])
+
+    def _score_tokens(self, batch: Batch, features: Sequence[Features]) -> ScoredBatch:
+        """By MaxSim, chunk by chunk of the documents. There is no vector of a text: ``queries`` and ``documents`` are None."""
+        queries = self.token_vectors(features[0], "query")
+        columns = []
+        for chunk in features[1:]:
+            documents = self.token_vectors(chunk, "document")
+            with torch.autocast(documents.vectors.device.type, enabled=False):
+                columns.append(in_batch_maxsim(queries, documents))
+        in_batch = torch.cat(columns, dim=1)
+        return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch)
+
+    def vectors(self, features: Features, side: Side) -> Tensor:
         """``[text, dim]`` with gradient."""
-        vectors: Tensor = self.encoder(dict(features))["sentence_embedding"]
+        vectors: Tensor = self.encoder(dict(features), task=side)["sentence_embedding"]
         return vectors
+
+    def token_vectors(self, features: Features, side: Side) -> TokenVectors:
+        """One vector for each token that is compared, with gradient."""
+        found = self.encoder(dict(features), task=side)
+        return TokenVectors(found["token_embeddings"], found["attention_mask"].bool())
 
     @property
     def word_embeddings(self) -> nn.Module | None:
-        """The table of word embeddings, of a transformer that can be given their vectors; else None."""
+        """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else
+        None."""
         model = getattr(self.encoder[0], "auto_model", None)
-        if model is None or "inputs_embeds" not in inspect.signature(model.forward).parameters:
+        if model is None or self.source.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
             return None
         return model.get_input_embeddings()  # type: ignore[no-any-return]
 

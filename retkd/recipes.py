@@ -92,6 +92,7 @@ def _families() -> dict[str, Any]:
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
+    from retkd.students.asymmetric import QUERY_TOWERS
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
     from retkd.teachers.weighting import WEIGHTINGS
@@ -111,6 +112,7 @@ def _families() -> dict[str, Any]:
         "labels": LABELS,
         "batches": BATCHES,
         "students": STUDENTS,
+        "query_towers": QUERY_TOWERS,
         "objectives": OBJECTIVES,
         "exporters": EXPORTERS,
     }

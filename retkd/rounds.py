@@ -50,7 +50,9 @@ def with_rounds(stages: dict[str, Any], typed: "Recipe") -> tuple[dict[str, Any]
             for name in reversed(chain):
                 added[names[name]] = _redirected(stages, typed, name, names)
             mine = added[names[chain[-1]]]
-            mine["miner"] = _miner(stages[chain[-1]]["miner"], typed.stages[chain[-1]].miner.depth, previous, rounds)
+            kind = "sparse" if "sparse_encoder" in typed.stages[rounds.train].gives else "dense"
+            nearest = {"kind": kind, "depth": typed.stages[chain[-1]].miner.depth, "model": previous}
+            mine["miner"] = _miner(stages[chain[-1]]["miner"], nearest, rounds)
             if typed.stages[rounds.train].evaluate_every is None:
                 mine["splits"] = ["train"]
         last = number == rounds.count
@@ -92,11 +94,10 @@ def _redirected(stages: dict[str, Any], typed: "Recipe", name: str, names: dict[
     return stage
 
 
-def _miner(written: dict[str, Any], depth: int, student: str, rounds: Rounds) -> dict[str, Any]:
-    nearest = {"kind": "dense", "depth": depth, "model": student}
+def _miner(written: dict[str, Any], nearest: dict[str, Any], rounds: Rounds) -> dict[str, Any]:
     if rounds.miner == "student":
         return nearest
-    return {"kind": "fused", "depth": depth, "miners": [copy.deepcopy(written), nearest]}
+    return {"kind": "fused", "depth": nearest["depth"], "miners": [copy.deepcopy(written), nearest]}
 
 
 def _require_free(stages: dict[str, Any], added: dict[str, Any], train: str) -> None:

@@ -12,13 +12,13 @@ ONE_BY_ONE, AT_ONCE = 50, 200
 def query_speed(encoder: Encodes, queries: Sequence[str], tokens_per_batch: int | None) -> dict[str, float]:
     """Median milliseconds of a single query over 50, and queries a second over 200 in batches sorted by length."""
     texts = list(queries)
-    encoder.encode(texts[:1], "query")
+    encoder.represented(texts[:1], "query")
     singles = []
     for text in texts[:ONE_BY_ONE]:
         began = time.perf_counter()
-        encoder.encode([text], "query")
+        encoder.represented([text], "query")
         singles.append(time.perf_counter() - began)
     began = time.perf_counter()
-    encoder.encode(texts[:AT_ONCE], "query", tokens_per_batch)
+    encoder.represented(texts[:AT_ONCE], "query", tokens_per_batch)
     seconds = time.perf_counter() - began
     return {"ms_per_single_query": 1000 * median(singles), "queries_per_second": len(texts[:AT_ONCE]) / seconds}

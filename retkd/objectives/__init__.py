@@ -4,6 +4,7 @@ from typing import Any
 
 from retkd.objectives.adr_mse import ADRMSE
 from retkd.objectives.approx_ndcg import ApproxNDCG
+from retkd.objectives.base import Objective
 from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
@@ -16,9 +17,10 @@ from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.pld import PLD
 from retkd.objectives.ranknet import RankNet
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.sparsity import L1, Flops
 from retkd.parts import one_of, registry
 
-OBJECTIVES = registry(
+OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     "objectives",
     KL,
     InBatchKL,
@@ -34,6 +36,8 @@ OBJECTIVES = registry(
     ApproxNDCG,
     ChatbotMix,
     SoftCE,
+    Flops,
+    L1,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -35,6 +35,8 @@ class Objective(Part):
 
     SCALES: ClassVar[tuple[Scale, ...]] = ()
     RULE: ClassVar[str] = ""
+    REGULARISES: ClassVar[bool] = False
+    """Whether this term restrains the student, whatever it learns from: controls without a teacher keep it."""
 
     weight: float = Field(default=1.0, gt=0.0)
 
@@ -53,6 +55,11 @@ class Objective(Part):
     def reads_vectors(self) -> bool:
         """Whether this term reads the vectors of the encoder that it names as ``model``."""
         return False
+
+    @property
+    def students(self) -> tuple[str, ...]:
+        """The kinds of encoder that can learn this: every kind has scores, only a dense one vectors like a teacher's."""
+        return ("encoder",) if self.reads_vectors else ("encoder", "sparse_encoder", "late_interaction_encoder")
 
     @property
     def needs_lists(self) -> bool:

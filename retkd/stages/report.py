@@ -15,8 +15,17 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder")
-AnyStageName = Annotated[str, StageInput(("queries", "candidates", *MODELS, "index", "evaluation", "export"))]
+MODELS = (
+    "cross_encoder",
+    "uni_encoder",
+    "beca",
+    "encoder",
+    "asymmetric_encoder",
+    "sparse_encoder",
+    "late_interaction_encoder",
+)
+INDEXES = ("index", "sparse_index", "late_interaction_index")
+AnyStageName = Annotated[str, StageInput(("queries", "candidates", *MODELS, *INDEXES, "evaluation", "export"))]
 
 
 class Config(StageConfig):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from retkd.encoders import WHAT
 from retkd.objectives import AnyObjective
 from retkd.objectives.contrastive import InfoNCE
 from retkd.optimisation import Optimisation
@@ -77,6 +78,9 @@ class Config(Optimisation, StageConfig):
                 f"the objective {reading[0]} reads scores of other queries' documents, and a model with head {self.head} "
                 "scores a query's own candidates: set `in_batch: false`, or use `head: beca`"
             )
+        reading = [term.kind for term in self.objective if not set(WHAT) <= set(term.students)]
+        if reading:
+            raise ValueError(f"the objective {reading[0]} reads a text's vectors, and what is taught here scores pairs")
         return self
 
 

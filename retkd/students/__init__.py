@@ -3,8 +3,12 @@
 from typing import Any
 
 from retkd.parts import one_of, registry
+from retkd.students.asymmetric import Asymmetric
+from retkd.students.base import Student
 from retkd.students.dense import Dense
+from retkd.students.late_interaction import LateInteraction
+from retkd.students.sparse import Sparse
 
-STUDENTS = registry("students", Dense)
+STUDENTS: dict[str, type[Student]] = registry("students", Dense, Sparse, LateInteraction, Asymmetric)  # type: ignore[assignment]
 
 AnyStudent: Any = one_of(STUDENTS)

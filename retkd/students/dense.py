@@ -3,82 +3,33 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
-from retkd.parts import AnyModel, Part
-from retkd.students.initialisation import Layers
+from retkd.students.base import OneTransformer
 
 if TYPE_CHECKING:
     from retkd.encoder import Encoder
 
 
-class Dense(Part):
+class Dense(OneTransformer):
     """An encoder taken out of a bigger one. A sentence-transformers folder gives its pooling and prompts; a bare
     transformers folder gets mean pooling."""
 
     kind: Literal["dense"] = "dense"
-    base: AnyModel
-    layers: Layers = None
-    max_length: int | None = Field(default=None, ge=4, description="tokens, prompt included; default: as the base")
     pooling: Literal["mean", "cls", "lasttoken", "max"] | None = None
     normalize: bool = True
-    prompts: dict[Literal["query", "document"], str] | None = None
-    freeze_embeddings: bool = Field(default=False, description="word embeddings stay those of the base")
-    dropout: float | None = Field(
-        default=None, ge=0.0, lt=1.0, description="hidden and attention; default: as the base"
-    )
 
     def build(self, folder: Path, device: str) -> "Encoder":
         """The untrained student from the base checkpoint in ``folder``."""
         from sentence_transformers import SentenceTransformer
-        from sentence_transformers.base.modules import Normalize, Transformer
+        from sentence_transformers.base.modules import Normalize
         from sentence_transformers.sentence_transformer.modules import Pooling
 
         from retkd.encoder import Encoder
-        from retkd.students.initialisation import keep_layers, set_dropout
 
         base = SentenceTransformer(str(folder), device="cpu")
-        transformer = base[0]
-        if not isinstance(transformer, Transformer):
-            raise _not_a_transformer(folder, transformer)
-        keep_layers(transformer.auto_model, self.layers, where=f"{self.base}")
-        if self.freeze_embeddings:
-            transformer.auto_model.get_input_embeddings().requires_grad_(False)
-        if self.dropout is not None:
-            set_dropout(transformer.auto_model, self.dropout)
+        transformer: Any = base[0]
+        self.shape(transformer, folder)
         pooling = next((m for m in base if isinstance(m, Pooling)), None)
         if pooling is None or self.pooling is not None:
             pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode=self.pooling or "mean")
         modules: list[Any] = [transformer, pooling, *([Normalize()] if self.normalize else [])]
-        prompts: Any = self.prompts if self.prompts is not None else dict(base.prompts or {})
-        model = SentenceTransformer(modules=modules, prompts=prompts, device=device)
-        if self.max_length is not None:
-            _require_positions(self.max_length, transformer.auto_model.config, folder)
-            model.max_seq_length = self.max_length
-        return Encoder(model)
-
-
-def _require_positions(max_length: int, config: Any, folder: Path) -> None:
-    from retkd.errors import ModelError
-
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and max_length > positions:
-        raise ModelError(
-            "the student's max_length is beyond the positions that its base knows",
-            where=folder,
-            seen=max_length,
-            allowed=f"4 to {positions}",
-            next_step="lower student.max_length, or choose a base for longer texts",
-        )
-
-
-def _not_a_transformer(folder: Path, module: object) -> Exception:
-    from retkd.errors import ModelError
-
-    return ModelError(
-        "the student's base does not begin with a transformer",
-        where=folder,
-        seen=type(module).__name__,
-        allowed="a sentence-transformers or transformers text encoder",
-        next_step="choose another base for the student",
-    )
+        return Encoder(SentenceTransformer(modules=modules, prompts=self.prompts_over(base), device=device))
