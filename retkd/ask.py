@@ -25,8 +25,9 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
 
     Raises :class:`DataError` for a query without words, :class:`WorkspaceError` without a run.
     """
-    from retkd.encoder import Encoder
-    from retkd.indexing.search import SearchIndex
+    from retkd.encoders import load_encoder
+    from retkd.evaluation.systems import SYSTEMS
+    from retkd.indexing.search import opened
 
     if not query.strip():
         raise DataError("the query has no words", seen=repr(query), next_step='retkd search "what you look for"')
@@ -38,9 +39,9 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
         raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
     artifact = artifacts / served["model"]
     trained = next((folder for folder in (artifact / "model", artifact) if folder.is_dir()), None)
-    encoder = Encoder.load(trained or resolve(served["model"], space.digests).path)
-    index = SearchIndex.open(artifacts / served["index"])
-    scores, doc_ids = index.search(encoder.encode([query], "query"), k)
+    model = trained or resolve(served["model"], space.digests).path
+    encoder = load_encoder(SYSTEMS[served["kind"]].READS, model)  # type: ignore[attr-defined]
+    scores, doc_ids = opened(artifacts / served["index"]).search(encoder.represented([query], "query"), k)
     documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])
     return [
         Answer(rank, float(score), document.doc_id, document.title, document.text)

@@ -117,7 +117,7 @@ class LoadedPartner:
             save_scorer(self.reader, folder)
         else:
             self.reader.model.eval()
-            save_encoder(self.reader.model, folder)
+            save_encoder(self.reader, folder)
 
 
 def load_partner(
@@ -134,7 +134,7 @@ def load_partner(
         model = TaughtModel(scorer, told.objective, replace(training, student_dim=None))
         assert isinstance(scorer, PairScorer)
         return LoadedPartner(told, scorer, model, PairCollator(scorer))
-    encoder = told.encoder.build(models[told.encoder.base].path, device, collection)
+    encoder = told.encoder.made(models, device, collection)
     distilled = DistilledEncoder(encoder, told.objective, replace(training, student_dim=encoder.dim))
     read = [term for term in leaves(told.objective) if term.reads_vectors]
     vectors = frozenset(ref for term in read for ref in term.encoders)

@@ -30,28 +30,20 @@ class Collator:
     """Callable for a data loader: a list of :class:`Example` to ``{"batch": Batch}``.
 
     ``with_vectors``: the teachers whose vectors the batch brings beside their scores. ``shares``: among how many processes
-    each chunk will be divided, so that what one of them gets is a pass of the right size.
+    each chunk will be divided, so that what one of them gets is a pass of the right size. With ``stored_documents`` the
+    documents are not read: the student takes their vectors from the store.
     """
 
     encoder: Reader
     teachers: Mapping[str, DenseTeacher] = field(default_factory=dict)
     with_vectors: frozenset[str] = frozenset()
     shares: int = field(default_factory=processes.count)
+    stored_documents: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Batch]:
         """The batch of these examples."""
         texts = {doc_id: text for e in examples for doc_id, text in zip(e.doc_ids, e.documents, strict=True)}
-        columns = self.encoder.tokenize(list(texts.values()), "document")
-        lengths = np.array([len(row) for row in columns["input_ids"]])
-        order = np.argsort(-lengths, kind="stable")
-        cost, most = pass_limits(self.encoder.model.device.type)
-        doc_ids = tuple(np.array(list(texts), dtype=object)[order])
-        documents = tuple(
-            self.encoder.features(
-                {name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, "document"
-            )
-            for start, stop in chunks(lengths[order], cost * self.shares, most and most * self.shares)
-        )
+        doc_ids, documents = (tuple(texts), ()) if self.stored_documents else self._chunked(texts)
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
         batch = lists(examples, doc_ids, queries, documents)
@@ -64,6 +56,20 @@ class Collator:
                 teacher_documents={name: vectors[name][1] for name in self.with_vectors},
             )
         }
+
+    def _chunked(self, texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[Features, ...]]:
+        """Document ids, longest first, and the documents in that order, chunk by chunk."""
+        columns = self.encoder.tokenize(list(texts.values()), "document")
+        lengths = np.array([len(row) for row in columns["input_ids"]])
+        order = np.argsort(-lengths, kind="stable")
+        cost, most = pass_limits(self.encoder.model.device.type)
+        documents = tuple(
+            self.encoder.features(
+                {name: [column[i] for i in order[start:stop]] for name, column in columns.items()}, "document"
+            )
+            for start, stop in chunks(lengths[order], cost * self.shares, most and most * self.shares)
+        )
+        return tuple(np.array(list(texts), dtype=object)[order]), documents
 
 
 def lists(

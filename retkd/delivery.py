@@ -65,7 +65,12 @@ def _served(recipe: "Recipe", artifacts: Mapping[str, Path]) -> dict[str, Any] |
         if student is not None and config.collection is None:
             model = _inside(recipe, artifacts, student.model)
             collection = recipe.collection.model_dump(mode="json")
-            return {"model": model, "index": artifacts[student.index].name, "collection": collection}
+            return {
+                "kind": student.kind,
+                "model": model,
+                "index": artifacts[student.index].name,
+                "collection": collection,
+            }
     return None
 
 

@@ -65,12 +65,12 @@ def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path)
 
 
 def dense_teachers(
-    objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path
+    objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path, stored_documents: str | None = None
 ) -> dict[str, DenseTeacher]:
-    """The teachers of whole batches that the terms name, each once; not those whose layers alone are read.
-
-    Of several processes the first encodes.
+    """The teachers of whole batches that the terms name, each once, and the encoder of a student's stored documents; not
+    those whose layers alone are read. Of several processes the first encodes.
     """
     refs = {ref for term in objective if not term.reads_layers for ref in term.encoders}
+    refs |= {stored_documents} if stored_documents is not None else set()
     with processes.first_goes_ahead():
         return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
 from retkd.companion import Companion
-from retkd.encoder import Encoder
+from retkd.encoder import Encoder, Side
 from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
 from retkd.passes import Passes
-from retkd.students.scoring import in_batch_scores, own_scores
+from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores
 
 
 class DistilledEncoder(nn.Module):
@@ -28,9 +28,12 @@ class DistilledEncoder(nn.Module):
         teachers: Mapping[str, Encoder] | None = None,
         passes: Passes | None = None,
         companion: Companion | None = None,
+        stored_documents: str | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder.model
+        self.source = encoder
+        self.stored_documents = stored_documents
         self.passes = passes or Passes()
         self.objective = WeightedObjective(objective, training or Training(student_dim=encoder.dim))
         self.teachers = dict(teachers or {})
@@ -48,30 +51,64 @@ class DistilledEncoder(nn.Module):
 
         Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
         """
-        texts = [batch.queries, *batch.documents]
+        texts = [_of("query", batch.queries), *(_of("document", chunk) for chunk in batch.documents)]
+        if self.source.MAXSIM:
+            return self._score_tokens(batch, texts, progress)
         if self.objective.reading:
             features = looked_up(self.word_embeddings, texts)
             read = LayerReading(self.encoder[0].auto_model, self.teachers, self.objective.reading, progress)
             vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
             return replace(scored(batch, vectors, progress), parts=read.parts)
-        return scored(batch, self.passes.through(self.encode, texts), progress)
+        vectors = self.passes.through(self.encode, texts)
+        if self.stored_documents is not None:
+            vectors.append(batch.teacher_documents[self.stored_documents])
+        return scored(batch, vectors, progress)
 
     def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
-        """``[text, dim]`` of each chunk, with gradient."""
+        """``[text, dim]`` of each chunk, with gradient. A chunk says under ``side`` which side's texts it holds."""
         return [self.vectors(chunk) for chunk in looked_up(self.word_embeddings, chunks)]
+
+    def _score_tokens(self, batch: Batch, texts: Sequence[Features], progress: float) -> ScoredBatch:
+        """By MaxSim, chunk by chunk of the documents. There is no vector of a text: ``queries`` and ``documents`` are None."""
+        features = looked_up(self.word_embeddings, texts)
+        queries = self.token_vectors(features[0])
+        columns = []
+        for chunk in features[1:]:
+            documents = self.token_vectors(chunk)
+            with torch.autocast(documents.vectors.device.type, enabled=False):
+                columns.append(in_batch_maxsim(queries, documents))
+        in_batch = torch.cat(columns, dim=1)
+        return ScoredBatch(batch, own_scores(in_batch, batch.candidates), in_batch, progress=progress)
 
     def vectors(self, features: Features) -> Tensor:
         """``[text, dim]`` with gradient."""
-        vectors: Tensor = self.encoder(dict(features))["sentence_embedding"]
+        vectors: Tensor = self._through(features)["sentence_embedding"]
         return vectors
+
+    def token_vectors(self, features: Features) -> TokenVectors:
+        """One vector for each token that is compared, with gradient."""
+        found = self._through(features)
+        return TokenVectors(found["token_embeddings"], found["attention_mask"].bool())
+
+    def _through(self, features: Features) -> dict[str, Tensor]:
+        told: dict[str, Any] = dict(features)
+        side: Side = told.pop("side", "document")
+        found: dict[str, Tensor] = self.encoder(told, task=side)
+        return found
 
     @property
     def word_embeddings(self) -> nn.Module | None:
-        """The table of word embeddings, of a transformer that can be given their vectors; else None."""
+        """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else
+        None."""
         model = getattr(self.encoder[0], "auto_model", None)
-        if model is None or "inputs_embeds" not in inspect.signature(model.forward).parameters:
+        if model is None or self.source.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
             return None
         return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+def _of(side: Side, features: Features) -> Features:
+    """The features of a chunk, which says whose texts it holds: towers may differ."""
+    return {**features, "side": side}  # type: ignore[dict-item]
 
 
 def scored(batch: Batch, vectors: Sequence[Tensor], progress: float = 0.0) -> ScoredBatch:

@@ -5,7 +5,8 @@ systems, which the plan prints, `--set` reaches and a reader can write out by ha
 
 * bm25: a mine stage by BM25 over the evaluated splits, with the settings of the recipe's own BM25 miner;
 * zero_shot: the student's train stage with no steps, and its index;
-* contrastive: the system `control`, the same train stage with InfoNCE alone, and its index;
+* contrastive: the system `control`, the same train stage with InfoNCE (and a sparse student's regularisers) alone, and
+  its index;
 * teacher: the candidates of the score stage ranked by the teacher that the student learns from.
 
 Each entry of `transfer` gets copies of the stages that the evaluation reads, with that collection, the models kept.
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError
 from retkd.miners.base import Miner
+from retkd.objectives import OBJECTIVES
 from retkd.parts import ModelInput
 from retkd.references import inputs_of, named_stage, put, references
 from retkd.strategies import STRATEGIES, with_strategy
+from retkd.students import STUDENTS
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -73,7 +76,7 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str, as_written
                 train = as_written.get(stage, stages[stage])
                 model = implied(system, change(copy.deepcopy(train))) + exit
                 index = implied(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": model})
-                systems[system] = {"kind": "dense", "model": model, "index": index}
+                systems[system] = {"kind": student["kind"], "model": model, "index": index}
     if systems:
         evaluation["systems"] = systems
 
@@ -121,13 +124,15 @@ def _untrained(train: dict[str, Any]) -> dict[str, Any]:
 
 
 def _contrastive(train: dict[str, Any]) -> dict[str, Any]:
-    """The same student, candidates and steps, with InfoNCE as the whole objective and no teacher.
+    """The same student, candidates and steps, with InfoNCE and what keeps the student sparse, and no teacher.
 
     It is the recipe's own InfoNCE, also where another term wraps it: the control is the plain student.
     """
     own = [term for term in _terms(train["objective"]) if term["kind"] == "infonce"]
+    term = own[0] if own else {"kind": "infonce", "temperature": STUDENTS[train["student"]["kind"]].TEMPERATURE}
+    regularisers = [term for term in train["objective"] if OBJECTIVES[term["kind"]].REGULARISES]
     train.pop("co_train", None)
-    return {**train, "objective": [{**(own[0] if own else {"kind": "infonce"}), "weight": 1.0}]}
+    return {**train, "objective": [{**term, "weight": 1.0}, *regularisers]}
 
 
 def _terms(objective: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
 
 def stack_of(encoder: Encoder, name: str) -> StackShape:
     """Depth and width of an encoder's transformer. Raises :class:`ModelError` where it has none."""
-    if not encoder.reads_tokens:
+    if not encoder.reads_tokens("document"):
         raise ModelError(
             "terms that read layers need a transformer",
             where=name,

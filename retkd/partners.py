@@ -74,8 +74,8 @@ class EncoderPartner(Partner):
 
     @model_validator(mode="after")
     def _plain(self) -> "EncoderPartner":
-        if getattr(self.encoder, "adaptation", None) is not None or getattr(self.encoder, "exits", None):
-            raise ValueError("a partner is trained as it is: leave out the adaptation and the exits of its encoder")
+        if self.encoder.kind != "dense" or self.encoder.adaptation is not None:
+            raise ValueError("a partner is a dense encoder that is trained as it is, without an adaptation")
         return self
 
 

@@ -33,10 +33,11 @@ class StageInput:
 class ModelInput:
     """Marks a field that names a model: a stage that trains one, a folder, ``package:NAME`` or a hub id.
 
-    ``outputs`` lists what a stage that is named here may give.
+    ``outputs`` lists what a stage that is named here may give; ``why`` tells what other key decides that.
     """
 
     outputs: tuple[str, ...]
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ Candidates = Annotated[str, StageInput(("candidates",))]
 Queries = Annotated[str, StageInput(("queries",))]
 """The name of a stage that publishes training queries."""
 Index = Annotated[str, StageInput(("index",))]
-"""The name of a stage that publishes an index."""
-Encoder = Annotated[str, ModelInput(("encoder",))]
-"""A sentence-transformers encoder: stage name, folder, ``package:NAME`` or hub id."""
+"""The name of a stage that publishes an index of dense vectors."""
+SparseIndex = Annotated[str, StageInput(("sparse_index",))]
+"""The name of a stage that publishes an inverted index of term weights."""
+LateInteractionIndex = Annotated[str, StageInput(("late_interaction_index",))]
+"""The name of a stage that publishes an index of token vectors."""
+Encoder = Annotated[str, ModelInput(("encoder", "asymmetric_encoder"))]
+"""A sentence-transformers encoder, of one tower or two: stage name, folder, ``package:NAME`` or hub id."""
 SparseEncoder = Annotated[str, ModelInput(("sparse_encoder",))]
 """A sentence-transformers sparse encoder (SPLADE): stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
@@ -60,8 +65,19 @@ UniEncoder = Annotated[str, ModelInput(("uni_encoder",))]
 """What `teach` makes with ``head: uni``: stage name, folder or hub id."""
 Beca = Annotated[str, ModelInput(("beca",))]
 """What `teach` makes with ``head: beca``: stage name, folder or hub id."""
-AnyModel = Annotated[str, ModelInput(("encoder", "cross_encoder", "uni_encoder", "beca"))]
+LateInteractionEncoder = Annotated[str, ModelInput(("late_interaction_encoder", "encoder"))]
+"""A multi-vector encoder (ColBERT), or a dense one for its token states: stage name, folder, ``package:NAME`` or hub id."""
+TokenVectorEncoder = Annotated[str, ModelInput(("late_interaction_encoder",))]
+"""A multi-vector encoder (ColBERT): stage name, folder, ``package:NAME`` or hub id."""
+Retriever = Annotated[str, ModelInput(("encoder", "asymmetric_encoder", "sparse_encoder", "late_interaction_encoder"))]
+"""An encoder of any kind, as the rest of the part reads it: stage name, folder, ``package:NAME`` or hub id."""
+TRANSFORMERS = ("encoder", "cross_encoder", "uni_encoder", "beca")
+AnyModel = Annotated[str, ModelInput(TRANSFORMERS)]
 """Any transformer checkpoint: stage name, folder, ``package:NAME`` or hub id."""
+SparseBase = Annotated[str, ModelInput((*TRANSFORMERS, "sparse_encoder"))]
+"""Any transformer checkpoint, or a sparse encoder: stage name, folder, ``package:NAME`` or hub id."""
+LateInteractionBase = Annotated[str, ModelInput((*TRANSFORMERS, "late_interaction_encoder"))]
+"""Any transformer checkpoint, or a multi-vector encoder: stage name, folder, ``package:NAME`` or hub id."""
 LanguageModel = Annotated[str, ModelInput(("language_model",))]
 """A causal language model: folder, ``package:NAME`` or hub id."""
 

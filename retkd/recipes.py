@@ -104,6 +104,7 @@ def _families() -> dict[str, Any]:
     from retkd.stages import STAGES
     from retkd.students import STUDENTS
     from retkd.students.adaptations import ADAPTATIONS
+    from retkd.students.asymmetric import QUERY_TOWERS
     from retkd.students.steps import INHERITANCES
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
@@ -126,6 +127,7 @@ def _families() -> dict[str, Any]:
         "students": STUDENTS,
         "inheritances": INHERITANCES,
         "adaptations": ADAPTATIONS,
+        "query_towers": QUERY_TOWERS,
         "objectives": OBJECTIVES,
         "partners": PARTNERS,
         "exporters": EXPORTERS,

@@ -18,7 +18,7 @@ PACKAGE = "package"
 
 def references(stages: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
     """(path, marker, reference) of each field of stage ``name`` that names a stage, existing or not."""
-    for path, marker, value in marked(stages[name]):
+    for path, marker, value in narrowed(stages[name]):
         if isinstance(marker, FileInput) or (isinstance(marker, ModelInput) and named_stage(stages, value) is None):
             continue
         yield path, marker, value
@@ -40,6 +40,13 @@ def model_folders(stages: Mapping[str, Any], name: str) -> dict[str, str]:
         if isinstance(marker, ModelInput) and model:
             found[value] = stages[stage].folders[model]
     return found
+
+
+def narrowed(config: Any) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
+    """The marked fields of a stage. Where other fields decide which models will do, its ``wants`` says so by dotted key."""
+    wants: dict[str, ModelInput] = getattr(config, "wants", {})
+    for path, marker, value in marked(config):
+        yield path, wants.get(".".join(map(str, path)), marker), value
 
 
 def put(holder: Any, path: tuple[str | int, ...], value: Any) -> None:
@@ -108,7 +115,7 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
         for path, marker, value in references(recipe.stages, name):
             problem = _problem(recipe.stages, marker, value, lines.where(("stages", name, *path)))
             problems += [problem] if problem else []
-        for path, marker, value in marked(config):
+        for path, marker, value in narrowed(config):
             if isinstance(marker, ModelInput) and named_stage(recipe.stages, value) is None and _is_no_model(value):
                 fitting = [other for other in recipe.stages if _gives(recipe.stages, other, marker)]
                 where = lines.where(("stages", name, *path))
@@ -167,6 +174,7 @@ def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> Rec
             where=where,
             seen=f"{value} is of kind {stages[value].kind}, which gives {', '.join(given)}",
             allowed=", ".join(fitting) or f"a stage that gives {wanted}",
+            next_step=getattr(marker, "why", None),
         )
     return None
 

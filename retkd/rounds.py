@@ -57,7 +57,9 @@ def with_rounds(stages: dict[str, Any], typed: "Recipe", rounds: Rounds) -> tupl
             for name in reversed(chain):
                 added[names[name]] = redirected(stages, typed, name, names)
             mine = added[names[chain[-1]]]
-            mine["miner"] = _miner(stages[chain[-1]]["miner"], typed.stages[chain[-1]].miner.depth, previous, rounds)
+            kind = "sparse" if "sparse_encoder" in typed.stages[rounds.train].gives else "dense"
+            nearest = {"kind": kind, "depth": typed.stages[chain[-1]].miner.depth, "model": previous}
+            mine["miner"] = _miner(stages[chain[-1]]["miner"], nearest, rounds)
             if typed.stages[rounds.train].evaluate_every is None:
                 mine["splits"] = ["train"]
             if rounds.errors is not None:
@@ -128,8 +130,7 @@ def _add_errors(
     added[names[select]]["repeats"] = repeats
 
 
-def _miner(written: dict[str, Any], depth: int, student: str, rounds: Rounds) -> dict[str, Any]:
-    nearest = {"kind": "dense", "depth": depth, "model": student}
+def _miner(written: dict[str, Any], nearest: dict[str, Any], rounds: Rounds) -> dict[str, Any]:
     if rounds.miner == "student":
         return nearest
-    return {"kind": "fused", "depth": depth, "miners": [copy.deepcopy(written), nearest]}
+    return {"kind": "fused", "depth": nearest["depth"], "miners": [copy.deepcopy(written), nearest]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ MOST_TOKENS = 8192
 
 class SparseEncoder(Encoder):
     """Wraps a loaded ``sentence_transformers.SparseEncoder``: the same weights as its own two ``encode_...``."""
+
+    KIND: ClassVar[str] = "SparseEncoder"
 
     @staticmethod
     def _loaded(path: Path, device: str) -> Any:
@@ -29,7 +31,7 @@ class SparseEncoder(Encoder):
 
         if not len(texts):
             return csr_matrix((0, self.dim), dtype=np.float32), 0
-        if not self.reads_tokens:
+        if not self.reads_tokens(side):
             return self._by_the_model(texts, side), 0
         columns, cut = self._tokenized(texts, side)
         lengths = [len(row) for row in columns["input_ids"]]
@@ -41,6 +43,27 @@ class SparseEncoder(Encoder):
                 parts.append(csr_matrix(self._active(self.forward(rows, side)).float().cpu().numpy()))
                 order += list(batch)
         return vstack(parts, format="csr")[np.argsort(order)], int(cut.sum())
+
+    def represented(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> Any:
+        """Term weights as a scipy CSR matrix ``[text, vocab]``."""
+        return self.encode_sparse(texts, side, tokens_per_batch)[0]
+
+    def pair_scores(self, queries: Any, documents: Any, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Inner products of the rows at ``left`` with the rows at ``right``."""
+        scores: np.ndarray = np.asarray(queries[left].multiply(documents[right]).sum(axis=1)).ravel()
+        return scores
+
+    def encode_with_cuts(
+        self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None
+    ) -> tuple[np.ndarray, int]:
+        """The weights written out, ``[text, vocab]``, zeros and all: for a few texts only."""
+        weights, cut = self.encode_sparse(texts, side, tokens_per_batch)
+        return weights.toarray(), cut
+
+    def terms(self) -> list[str]:
+        """The word pieces that the columns stand for, in their order."""
+        pieces = self.tokenizer("document").convert_ids_to_tokens(range(self.dim))
+        return [str(piece) for piece in pieces]
 
     def _active(self, weights: Any) -> Any:
         """The weights with all but the model's ``max_active_dims`` greatest of each text set to 0."""

@@ -4,7 +4,7 @@ The store is addressed like that of dense vectors (:mod:`retkd.vectors`). A shar
 comes last, so that a folder with ``doc_ids.txt`` is whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,12 +34,32 @@ class SparseVectors:
 
     def matrices(self) -> Iterator[Any]:
         """One CSR matrix ``[document, vocab]`` at a time."""
-        from scipy.sparse import csr_matrix
+        return map(read_matrix, self.paths)
 
-        for path in self.paths:
-            with np.load(path) as shard:
-                parts = shard["data"], shard["indices"], shard["indptr"]
-                yield csr_matrix(parts, shape=tuple(shard["shape"]))
+    def postings(self) -> Iterator[Any]:
+        """The same matrices turned over, ``[vocab, document]``: for each term the documents that have it."""
+        return (matrix.T.tocsr() for matrix in self.matrices())
+
+    @property
+    def truncation_rate(self) -> float:
+        """Share of the documents that were cut at the encoder's maximum length."""
+        cuts = [int(np.load(path)["cut"]) for path in self.paths]
+        return sum(cuts) / max(len(self.doc_ids), 1)
+
+
+def read_matrix(path: Path) -> Any:
+    """The CSR matrix in a .npz file."""
+    from scipy.sparse import csr_matrix
+
+    with np.load(path) as shard:
+        parts = shard["data"], shard["indices"], shard["indptr"]
+        return csr_matrix(parts, shape=tuple(shard["shape"]))
+
+
+def arrays_of(matrix: Any) -> dict[str, np.ndarray]:
+    """What :func:`read_matrix` reads, of a CSR matrix."""
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    return {**parts, "shape": np.array(matrix.shape)}
 
 
 def sparse_vectors(
@@ -54,8 +74,7 @@ def sparse_vectors(
 
         def encoded(texts: list[str]) -> dict[str, Any]:
             weights, cut = encoder.encode_sparse(texts, "document", runtime.tokens_per_batch)
-            parts = {"data": weights.data, "indices": weights.indices, "indptr": weights.indptr}
-            return {**parts, "shape": np.array(weights.shape), "cut": cut}
+            return {**arrays_of(weights), "cut": np.array(cut)}
 
         write = partial(write_documents, encoded, collection, plan)
         shard_map(write, paths, label=f"encode {collection.num_documents:,} documents sparsely (shards)")
@@ -63,28 +82,52 @@ def sparse_vectors(
     return SparseVectors(folder, paths)
 
 
-def sparse_topk(queries: Any, vectors: SparseVectors, k: int, memory_mib: int) -> tuple[np.ndarray, np.ndarray]:
+def sparse_topk(
+    queries: Any, postings: Iterable[Any], num_documents: int, k: int, memory_mib: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores ``[query, k]`` (float32, descending) and rows ``[query, k]`` by inner product; equal scores by row.
 
     A document that shares no term with the query scores minus infinity: it was not found.
-    ``queries`` is a CSR matrix ``[query, vocab]``. One shard at a time is in memory, and its scores for as many queries
-    as fit into ``memory_mib``. ``k`` is cut at the number of documents.
+    ``queries`` is a CSR matrix ``[query, vocab]``; ``postings`` are those of shards, ``[vocab, document]``, in the order
+    of the documents. One shard at a time is in memory, and its scores for as many queries as fit into ``memory_mib``.
+    ``k`` is cut at the number of documents.
     """
     import torch
 
-    k = min(k, len(vectors.doc_ids))
+    k = min(k, num_documents)
     best = torch.empty((queries.shape[0], 0)), torch.empty((queries.shape[0], 0), dtype=torch.int64)
     first = 0
-    for matrix in vectors.matrices():
-        terms = matrix.T.tocsr()
-        at_once = max(int(memory_mib * 2**20 / (12 * max(matrix.shape[0], 1))), 1)
+    for terms in postings:
+        num_here = terms.shape[1]
+        at_once = max(int(memory_mib * 2**20 / (12 * max(num_here, 1))), 1)
         tops = []
         for start in range(0, queries.shape[0], at_once):
             scores = torch.from_numpy((queries[start : start + at_once] @ terms).toarray())
             scores.masked_fill_(scores <= 0, -torch.inf)
-            tops.append(stable_topk(scores, min(k, matrix.shape[0])))
+            tops.append(stable_topk(scores, min(k, num_here)))
         if tops:
             top = torch.cat([scores for scores, _ in tops]), torch.cat([rows for _, rows in tops]) + first
             best = merged(best, top, k)
-        first += matrix.shape[0]
+        first += num_here
     return best[0].numpy(), best[1].numpy()
+
+
+def sparsity(queries: Any, documents: Any) -> dict[str, float]:
+    """How many terms texts have, and ``flops``: how many a query and a document share on average, were terms to stand
+    where they do by chance alone (Paria et al. 2020). From CSR matrices ``[text, vocab]``."""
+    return {
+        "active_terms_per_query": round(active_terms(queries), 2),
+        "active_terms_per_document": round(active_terms(documents), 2),
+        "flops": round(float(shares(queries) @ shares(documents)), 4),
+    }
+
+
+def active_terms(weights: Any) -> float:
+    """Mean number of terms of a text, from a CSR matrix ``[text, vocab]``."""
+    return float(weights.nnz / max(weights.shape[0], 1))
+
+
+def shares(weights: Any) -> np.ndarray:
+    """Of each term the share of texts that have it, ``[vocab]``, in float64."""
+    counts: np.ndarray = np.bincount(weights.indices, minlength=weights.shape[1])
+    return np.asarray(counts / max(weights.shape[0], 1))

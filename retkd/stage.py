@@ -83,8 +83,11 @@ class Searcher(Protocol):
     @property
     def doc_ids(self) -> Sequence[str]: ...
 
-    def search(self, queries: "np.ndarray", k: int) -> "tuple[np.ndarray, list[list[str]]]":
-        """Scores ``[query, k]``, descending, and the ids of what was found, which may be fewer than ``k``."""
+    def search(self, queries: Any, k: int) -> "tuple[np.ndarray, list[list[str]]]":
+        """Scores ``[query, k]``, descending, and the ids of what was found, which may be fewer than ``k``.
+
+        ``queries``: what the encoder of this kind of index makes of them, its ``represented``.
+        """
         ...
 
 

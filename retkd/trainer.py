@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,24 @@ class DistillationTrainer(Trainer):
             )
         self.terms = {name: float(value) for name, value in terms.items() if name != "loss"}
         return (loss, terms) if return_outputs else loss
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """As ever; weights that two modules share, such as a tied head, are written once, as safetensors asks for."""
+        assert self.model is not None
+        super()._save(output_dir, once(self.model.state_dict() if state_dict is None else state_dict))
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Nothing may be missing but the second names of shared weights, which were loaded under their first."""
+        assert self.model is not None
+        state = self.model.state_dict()
+        missing = set(load_result.missing_keys) - (state.keys() - once(state).keys())
+        if missing or load_result.unexpected_keys:
+            raise RetkdError(
+                "the checkpoint holds other weights than the student",
+                where=self.args.output_dir,
+                seen=f"missing: {sorted(missing)}; unexpected: {load_result.unexpected_keys}",
+                next_step="remove the stage's folder, and train anew",
+            )
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As ever, with the value of each term beside the loss."""
@@ -270,6 +288,13 @@ def resolved_precision(asked: str, device: str) -> str:
     if asked != "auto":
         return asked
     return "bf16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def once(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state without tensors that are another one of it under a second name."""
+    kept = {(each.data_ptr(), each.shape, each.stride()): name for name, each in reversed(list(state.items()))}
+    names = set(kept.values()) | {name for name, each in state.items() if each.numel() == 0}
+    return {name: each for name, each in state.items() if name in names}
 
 
 def last_whole_checkpoint(work: Path) -> Path | None:

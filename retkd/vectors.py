@@ -22,6 +22,8 @@ from retkd.stage import Model, Runtime
 
 NEWLINE, SCANNED_BYTES = ord("\n"), 1 << 24
 FILES = ("vectors.npy", "doc_ids.txt")
+DOCUMENT_TOWER = "document_tower.json"
+"""Of a model whose tower for documents is another encoder's, unchanged: that encoder's digest."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,20 @@ def write_doc_ids(paths: Sequence[Path], folder: Path) -> None:
 
 def address_of(encoder: Encoder, model: Model, collection: Collection, size: int) -> str:
     """The name of the folder of what ``encoder`` makes of the documents, in shards of ``size``."""
-    made_of = f"{model.digest}|{encoder.model.max_seq_length} tokens|document|{collection.digest}|{size}"
+    made_of = f"{documents_digest(model)}|{encoder.max_length('document')} tokens|document|{collection.digest}|{size}"
     return sha256(made_of.encode()).hexdigest()[:24]
+
+
+def documents_digest(model: Model) -> str:
+    """The digest of what encodes the documents: the model's own, or that of the encoder whose tower it took unchanged."""
+    told = model.path / DOCUMENT_TOWER
+    return str(json.loads(told.read_text(encoding="utf-8"))["digest"]) if told.is_file() else model.digest
+
+
+def note_document_tower(source: Model, folder: Path) -> None:
+    """Write into a model's folder that its documents' vectors are those of ``source``."""
+    with atomic(folder / DOCUMENT_TOWER) as temporary:
+        temporary.write_text(json.dumps({"digest": documents_digest(source)}) + "\n", encoding="utf-8")
 
 
 def corpus_vectors(
@@ -114,7 +128,7 @@ def corpus_vectors(
 
         write = partial(write_documents, encoded, collection, plan)
         shard_map(write, paths, label=f"encode {collection.num_documents:,} documents (shards)")
-        _join(paths, folder, collection.num_documents, encoder.dim)
+        join(paths, folder, collection.num_documents, collection.num_documents, encoder.dim)
     return CorpusVectors(folder)
 
 
@@ -132,11 +146,14 @@ def write_documents(
         np.savez(out, **arrays, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
 
 
-def _join(paths: list[Path], folder: Path, num_rows: int, dim: int) -> None:
+def join(paths: Sequence[Path], folder: Path, num_documents: int, num_rows: int, dim: int) -> None:
+    """Join the shards' ``vectors`` into ``folder``/vectors.npy ``[row, dim]``, which comes last, and remove the shards."""
     write_doc_ids(paths, folder)
     with atomic(folder / "cut.json") as temporary:
         cut = sum(int(np.load(path)["cut"]) for path in paths)
-        temporary.write_text(json.dumps({"documents": num_rows, "cut": cut, "share": cut / max(num_rows, 1)}) + "\n")
+        temporary.write_text(
+            json.dumps({"documents": num_documents, "cut": cut, "share": cut / max(num_documents, 1)}) + "\n"
+        )
     with atomic(folder / "vectors.npy") as temporary, temporary.open("wb") as out:
         header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dim)}
         np.lib.format.write_array_header_1_0(out, header)

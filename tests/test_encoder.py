@@ -88,7 +88,7 @@ def test_a_model_that_reads_no_tokens_encodes_in_its_own_way(tmp_path: Path) -> 
     static = SentenceTransformer(modules=[StaticEmbedding(tiny_tokenizer().backend_tokenizer, embedding_dim=8)])
     static.save_pretrained(str(tmp_path / "static"), create_model_card=False)
     encoder = Encoder.load(tmp_path / "static")
-    assert not encoder.reads_tokens
+    assert not encoder.reads_tokens("document")
     assert np.allclose(encoder.encode(["baco", "gale lemi"], "query"), static.encode_query(["baco", "gale lemi"]))
 
 

@@ -16,7 +16,7 @@ def test_every_kind_tells_its_keys(kind: str) -> None:
 
 
 def test_what_a_key_takes() -> None:
-    assert dict(recipes.keys("dense"))["  model"] == "a model, or a stage that gives encoder"
+    assert dict(recipes.keys("dense"))["  model"] == "a model, or a stage that gives encoder or asymmetric_encoder"
     keys = dict(recipes.keys("train"))
     assert keys["  candidates"] == "a stage that gives candidates"
     assert keys["  steps"] == "int = 200; optimiser steps; 0 publishes the model as initialised"

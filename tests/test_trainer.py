@@ -319,3 +319,10 @@ def _tidy(tmp_path: Path) -> Any:
     """Checkpoints are 20 times a tiny model: not kept after the test."""
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def test_weights_that_two_modules_share_are_written_once() -> None:
+    first, second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    second.weight = first.weight
+    state = torch.nn.ModuleDict({"first": first, "second": second}).state_dict()
+    assert list(trainer.once(state)) == ["first.weight", "first.bias", "second.bias"]

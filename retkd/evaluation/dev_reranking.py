@@ -37,19 +37,18 @@ class Reranking:
         """The texts of every row."""
         return [(self.queries[query_id], self.documents[doc_id]) for query_id, doc_id in self.rows]
 
-    def inner_products(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
-        """Scores of every row from vectors in the order of ``queries`` and ``documents``."""
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every row the place of its query in ``queries`` and of its document in ``documents``."""
         query_row = {query_id: row for row, query_id in enumerate(self.queries)}
         doc_row = {doc_id: row for row, doc_id in enumerate(self.documents)}
-        left = queries[[query_row[q] for q, _ in self.rows]]
-        scores: np.ndarray = np.einsum("pd,pd->p", left, documents[[doc_row[d] for _, d in self.rows]])
-        return scores
+        left, right = [query_row[q] for q, _ in self.rows], [doc_row[d] for _, d in self.rows]
+        return np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
 
     def measure_of(self, encoder: Any, measure: str, tokens_per_batch: int | None) -> float:
-        """The mean of a measure over the queries, re-ranked by an encoder's vectors."""
-        documents = encoder.encode(list(self.documents.values()), "document", tokens_per_batch)
-        queries = encoder.encode(list(self.queries.values()), "query", tokens_per_batch)
-        return self.mean(measure, self.inner_products(queries, documents))
+        """The mean of a measure over the queries, re-ranked by an encoder of any kind."""
+        documents = encoder.represented(list(self.documents.values()), "document", tokens_per_batch)
+        queries = encoder.represented(list(self.queries.values()), "query", tokens_per_batch)
+        return self.mean(measure, encoder.pair_scores(queries, documents, *self.positions()))
 
     def mean(self, measure: str, scores: np.ndarray) -> float:
         """Mean of an ir_measures measure over the queries."""

@@ -7,15 +7,15 @@ from typing import Any
 
 from retkd import candidates, trec
 from retkd.collections.base import Query
-from retkd.encoder import Encoder
-from retkd.evaluation.systems import Dense, Mined, Reranked
+from retkd.encoders import load_encoder
+from retkd.evaluation.systems import Mined, Reranked, Retrieved
 from retkd.evaluation.table_runs import mined_run, reranked_run
 from retkd.progress import say, track
 from retkd.resources import device
 from retkd.stage import Inputs
 
 OpenIndex = Callable[[Path], Any]
-"""Index folder -> an object with ``search(vectors [query, dim], k) -> (scores [query, k], document ids)``."""
+"""Index folder -> an object with ``search(represented queries, k) -> (scores [query, k], document ids)``."""
 
 
 def rank(
@@ -30,7 +30,7 @@ def rank(
     with track("rank with each system", total=len(systems)) as step:
         for name, system in sorted(systems.items()):
             missing = [split for split in splits if not run_path(folder, split, name).exists()]
-            if missing and isinstance(system, Dense):
+            if missing and isinstance(system, Retrieved):
                 found = _Retriever(system, inputs, open_index)
                 for split in missing:
                     trec.write_run(found.run(_judged(inputs, split), depth), run_path(folder, split, name), name)
@@ -62,11 +62,12 @@ def _from_table(system: Mined | Reranked, inputs: Inputs, split: str, depth: int
 
 
 class _Retriever:
-    """One dual encoder and its index, loaded once for all splits."""
+    """One encoder and its index, loaded once for all splits."""
 
-    def __init__(self, system: Dense, inputs: Inputs, open_index: OpenIndex) -> None:
+    def __init__(self, system: Retrieved, inputs: Inputs, open_index: OpenIndex) -> None:
         runtime = inputs.runtime
-        self.encoder = Encoder.load(inputs.models[system.model].path, device(runtime.device, runtime.threads))
+        where = device(runtime.device, runtime.threads)
+        self.encoder = load_encoder(system.READS, inputs.models[system.model].path, where)
         self.index = open_index(inputs.artifacts[system.index])
         self.tokens_per_batch = runtime.tokens_per_batch
         self.num_queries = self.num_cut = 0
@@ -76,9 +77,9 @@ class _Retriever:
         """The run of these queries."""
         texts = [query.text for query in queries]
         began = time.perf_counter()
-        vectors = self.encoder.encode(texts, "query", self.tokens_per_batch)
+        represented = self.encoder.represented(texts, "query", self.tokens_per_batch)
         encoded = time.perf_counter()
-        scores, doc_ids = self.index.search(vectors, depth)
+        scores, doc_ids = self.index.search(represented, depth)
         self.seconds["encode"] += encoded - began
         self.seconds["search"] += time.perf_counter() - encoded
         self.num_queries += len(queries)
@@ -99,8 +100,8 @@ class _Retriever:
         return self.num_cut / max(self.num_queries, 1)
 
     def _cut(self, texts: Sequence[str]) -> int:
-        if not self.encoder.reads_tokens or not texts:
+        if not self.encoder.reads_tokens("query") or not texts:
             return 0
-        prompt, limit = self.encoder.prompt("query"), self.encoder.model.max_seq_length
-        whole = self.encoder.model.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)
+        prompt, limit = self.encoder.prompt("query"), self.encoder.max_length("query")
+        whole = self.encoder.tokenizer("query")([prompt + text for text in texts], truncation=False, verbose=False)
         return sum(len(ids) > limit for ids in whole["input_ids"]) if limit else 0

@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-import numpy as np
 from pydantic import Field
 
 from retkd.parts import Part
-from retkd.stage import Model
+from retkd.stage import Inputs, Model
 
 Side = Literal["query", "document"]
 
 
 class Encodes(Protocol):
-    """Anything that turns texts into vectors: the loaded model, or an export of it."""
+    """Anything that turns texts into what is compared: the loaded model, or an export of it."""
 
-    def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
-        """Vectors ``[text, dim]`` in float32."""
+    def represented(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> Any:
+        """Vectors ``[text, dim]``, term weights (a scipy CSR matrix) or vectors of tokens, in float32."""
         ...
 
 
@@ -31,7 +30,12 @@ class Limits(Part):
 
 
 class Exporter(Part):
-    """Writes a model into a folder named after its ``kind`` and opens it as a search stack would."""
+    """Writes a model into a folder named after its ``kind`` and opens it as a search stack would.
+
+    ``WRITES``: what a stage may give that this exporter can write.
+    """
+
+    WRITES: ClassVar[tuple[str, ...]] = ("encoder",)
 
     parity: Limits = Limits()
     num_compared: int | None = Field(default=None, ge=1, description="queries, and documents, compared; default: all")
@@ -39,6 +43,10 @@ class Exporter(Part):
     def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
         """Write every file atomically, the same bytes each time; what encodes texts with nothing but those files."""
         raise NotImplementedError
+
+    def write_from(self, inputs: Inputs, model: Model, out: Path) -> Encodes:
+        """As :meth:`write`, for exporters that also read the collection."""
+        return self.write(model, out, inputs.runtime.threads)
 
 
 def describe(encoder: Any) -> dict[str, Any]:

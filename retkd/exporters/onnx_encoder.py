@@ -39,6 +39,10 @@ class OnnxEncoder:
             vectors[batch] = self.run([encodings[i] for i in batch], max(lengths[i] for i in batch))
         return vectors
 
+    def represented(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
+        """As :meth:`encode`."""
+        return self.encode(texts, side, tokens_per_batch)
+
     def tokenize(self, texts: Sequence[str], side: Side) -> list[Any]:
         """The tokeniser's encodings of the texts, prompt included, each without padding."""
         prompt = self.told["prompts"][side]

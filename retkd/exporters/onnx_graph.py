@@ -66,7 +66,9 @@ def require_exportable(encoder: Encoder) -> None:
     """Refuse what one graph of tokens cannot hold."""
     model = encoder.model
     reason = None
-    if not encoder.reads_tokens:
+    if encoder.tower("query") != encoder.tower("document"):
+        reason = "it has one tower for queries and another for documents"
+    elif not encoder.reads_tokens("document"):
         reason = "its first module is no transformer over tokens"
     elif getattr(model.tokenizer, "backend_tokenizer", None) is None:
         reason = "its tokeniser has no tokenizer.json, which search stacks read"

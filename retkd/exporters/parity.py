@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from retkd.encoders import all_scores, written_out
 from retkd.errors import ParityError
 from retkd.exporters.base import Encodes, Limits
 from retkd.exporters.sample import Sample
@@ -22,41 +24,57 @@ Measure = Callable[[Mapping[str, Ranking], Mapping[str, Mapping[str, int]]], dic
 
 @dataclass(frozen=True)
 class Vectors:
-    """``queries [query, dim]`` and ``documents [doc, dim]`` of a sample, in its order."""
+    """What an encoder made of the queries and documents of a sample, in its order: vectors, term weights, token vectors."""
 
-    queries: np.ndarray
-    documents: np.ndarray
+    queries: Any
+    documents: Any
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """``[query, doc]``."""
+        return all_scores(self.queries, self.documents)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Every vector of both, in float64."""
+        return np.concatenate([written_out(self.queries), written_out(self.documents)]).astype(np.float64)
 
 
 def vectors_of(encoder: Encodes, sample: Sample, tokens_per_batch: int | None) -> Vectors:
     """The sample as one encoder sees it."""
     return Vectors(
-        encoder.encode(list(sample.queries.values()), "query", tokens_per_batch),
-        encoder.encode(list(sample.documents.values()), "document", tokens_per_batch),
+        encoder.represented(list(sample.queries.values()), "query", tokens_per_batch),
+        encoder.represented(list(sample.documents.values()), "document", tokens_per_batch),
     )
 
 
 def compared(model: Vectors, export: Vectors, sample: Sample, measure: Measure) -> dict[str, Any]:
     """How far the export is from the model. Measures are of the sample: higher than on a whole big collection."""
     means = measure({"model": _ranking(model, sample), "export": _ranking(export, sample)}, sample.qrels)
-    both = [np.concatenate([v.queries, v.documents]).astype(np.float64) for v in (model, export)]
-    norms = np.linalg.norm(both[0], axis=1) * np.linalg.norm(both[1], axis=1)
+    both = [model.rows, export.rows]
     return {
         "queries": len(sample.queries),
         "documents": len(sample.documents),
         "max_difference": float(np.abs(both[0] - both[1]).max()),
-        "min_cosine": float((np.einsum("td,td->t", *both) / np.maximum(norms, 1e-12)).min()),
+        "min_cosine": float(_cosines(*both).min()),
         "top10_overlap": top10_overlap(model, export),
         "measures": {name: {"model": value, "export": means["export"][name]} for name, value in means["model"].items()},
     }
+
+
+def _cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Row by row; 1 where both are zero, as a text without a term is for a sparse encoder."""
+    lengths = np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1)
+    cosines: np.ndarray = np.einsum("td,td->t", one, other) / np.maximum(lengths[0] * lengths[1], 1e-12)
+    return np.where((lengths[0] == 0) & (lengths[1] == 0), 1.0, cosines)
 
 
 def _ranking(vectors: Vectors, sample: Sample) -> Ranking:
     """Best first. Scores are rounded to ``NEAR``, so that equal documents stand in the same order for both."""
     doc_ids = list(sample.documents)
     ranking = {}
-    for query_id, query in zip(sample.queries, vectors.queries, strict=True):
-        scores = np.round((vectors.documents @ query) / NEAR)
+    for query_id, row in zip(sample.queries, vectors.scores, strict=True):
+        scores = np.round(row / NEAR)
         best = np.argsort(-scores, kind="stable")[:DEPTH]
         ranking[query_id] = [(doc_ids[row], float(scores[row] * NEAR)) for row in best]
     return ranking
@@ -64,12 +82,11 @@ def _ranking(vectors: Vectors, sample: Sample) -> Ranking:
 
 def top10_overlap(model: Vectors, export: Vectors) -> float:
     """Mean share of the export's ten best that the model scores at least as high as its own tenth, but for ``NEAR``."""
-    k = min(10, len(model.documents))
+    k = min(10, model.scores.shape[1])
     shares = []
-    for own, other in zip(model.queries, export.queries, strict=True):
-        scores = model.documents @ own
+    for scores, other in zip(model.scores, export.scores, strict=True):
         tenth = np.partition(scores, -k)[-k]
-        best = np.argsort(-(export.documents @ other), kind="stable")[:k]
+        best = np.argsort(-other, kind="stable")[:k]
         shares.append(np.count_nonzero(scores[best] >= tenth - NEAR) / k)
     return float(np.mean(shares))
 

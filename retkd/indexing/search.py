@@ -1,6 +1,5 @@
 """Search a published index: query vectors in, scores and document ids out."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,24 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from retkd.errors import ModelError, WorkspaceError
+from retkd.errors import ModelError
 from retkd.indexing import INDEXES
-from retkd.indexing.base import SearchRows, Site
+from retkd.indexing.artifact import read_description
+from retkd.indexing.base import IndexKind, SearchRows, Site
 from retkd.parts import one_of
+from retkd.stage import Searcher
 from retkd.truncation import shortened
 from retkd.vectors import DocIds
+
+
+def opened(folder: Path, device: str = "cpu", memory_mib: int = 512) -> Searcher:
+    """Whatever the stage `index` published in ``folder``, ready to be searched. Raises :class:`WorkspaceError`."""
+    told = read_description(folder)
+    kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
+    if isinstance(kind, IndexKind):
+        return SearchIndex.open(folder, device, memory_mib)
+    found: Searcher = kind.opened(told, folder, Site(device=device, memory_mib=memory_mib))
+    return found
 
 
 class SearchIndex:
@@ -29,15 +40,8 @@ class SearchIndex:
 
     @classmethod
     def open(cls, folder: Path, device: str = "cpu", memory_mib: int = 512) -> "SearchIndex":
-        """Open a folder that the stage `index` published. Raises :class:`WorkspaceError` when it holds none."""
-        if not (folder / "index.json").is_file():
-            raise WorkspaceError(
-                "this folder holds no index",
-                where=folder,
-                allowed="a folder with index.json, doc_ids.txt and vectors.npy",
-                next_step="name the artifact of a stage of kind index, or run that stage",
-            )
-        told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        """Open a folder of dense vectors that the stage `index` published. Raises :class:`WorkspaceError` when it holds none."""
+        told = read_description(folder)
         kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
         vectors = np.load(folder / "vectors.npy", mmap_mode="r")
         search_rows = kind.open(told["resolved"], vectors, folder, Site(device=device, memory_mib=memory_mib))

@@ -42,8 +42,8 @@ class SparseMiner(Miner):
         encoder, vectors = ready
         texts = [query.text for query in queries]
         encoded, _ = encoder.encode_sparse(texts, "query", inputs.runtime.tokens_per_batch)
-        scores, rows = sparse_topk(encoded, vectors, depth, inputs.runtime.memory_mib)
         doc_ids = vectors.doc_ids
+        scores, rows = sparse_topk(encoded, vectors.postings(), len(doc_ids), depth, inputs.runtime.memory_mib)
         return [self._ranking(doc_ids, *found) for found in zip(scores, rows, strict=True)]
 
     def _ranking(self, doc_ids: Sequence[str], scores: np.ndarray, rows: np.ndarray) -> Ranking:

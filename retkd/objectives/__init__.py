@@ -42,6 +42,7 @@ from retkd.objectives.self_distillation import SelfDistillation
 from retkd.objectives.several_teachers import ReinforcedKL, RoutedKL, WeightedKL
 from retkd.objectives.sinkd import SinKD
 from retkd.objectives.soft_ce import SoftCE
+from retkd.objectives.sparsity import L1, Flops
 from retkd.objectives.spread import Alignment, Uniformity
 from retkd.objectives.taid import TAID
 from retkd.objectives.ted import TED
@@ -55,7 +56,7 @@ from retkd.objectives.wcord import WCoRD
 from retkd.objectives.xded import XDED
 from retkd.parts import one_of, registry
 
-OBJECTIVES = registry(
+OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     "objectives",
     KL,
     InBatchKL,
@@ -108,6 +109,8 @@ OBJECTIVES = registry(
     ReinforcedKL,
     TranslateDistill,
     LanguageConsistency,
+    Flops,
+    L1,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -42,6 +42,8 @@ class Objective(Part):
     BESIDE: ClassVar[Literal["teacher", "any"] | None] = None
     """What must stand beside this term: one that reads a teacher query by query, any that needs no company, or nothing."""
     WHY_BESIDE: ClassVar[str] = ""
+    REGULARISES: ClassVar[bool] = False
+    """Whether this term restrains the student, whatever it learns from: controls without a teacher keep it."""
 
     weight: float = Field(default=1.0, gt=0.0)
 
@@ -93,6 +95,12 @@ class Objective(Part):
     def needs_exits(self) -> bool:
         """Whether this term learns from the last exit of a student with several."""
         return False
+
+    @property
+    def students(self) -> tuple[str, ...]:
+        """The kinds of encoder that can learn this: every kind has scores, only a dense one vectors like a teacher's."""
+        dense = self.needs_vectors or self.reads_layers or self.needs_exits
+        return ("encoder",) if dense else ("encoder", "sparse_encoder", "late_interaction_encoder")
 
     @property
     def needs_lists(self) -> bool:

@@ -22,6 +22,24 @@ TAGS = [
     "knowledge-distillation",
     "retkd",
 ]
+USE = {
+    "dense": {
+        "loads": "SentenceTransformer",
+        "what": "A dense retrieval student distilled with retkd. It maps queries and documents to vectors that are compared "
+        "by inner product.",
+    },
+    "sparse": {
+        "loads": "SparseEncoder",
+        "what": "A sparse retrieval student distilled with retkd. It maps queries and documents to weights of terms, which "
+        "an inverted index holds and which are compared by inner product.",
+    },
+    "late_interaction": {
+        "loads": "MultiVectorEncoder",
+        "what": "A late-interaction student distilled with retkd. It maps queries and documents to one vector for each "
+        "token, compared by MaxSim: the sum over the query's tokens of the nearest of the document's.",
+    },
+}
+"""Kind of the evaluated system -> the class of sentence-transformers that loads it, and what it is."""
 HUB_METRICS = {"nDCG": "ndcg", "MRR": "mrr", "MAP": "map", "R": "recall", "P": "precision"}
 
 
@@ -45,6 +63,7 @@ def model_card(evidence: Evidence, *, license: str | None = None, base_model: st
     return environment.get_template("model_card.md.j2").render(
         front_matter=_front_matter(evidence, rows, license, base_model),
         name=evidence.recipe,
+        use=USE.get(evaluation.protocol.get("systems", {}).get(evaluation.protocol["student"]), USE["dense"]),
         evaluation=evaluation,
         headline=headline(evaluation),
         split=split,

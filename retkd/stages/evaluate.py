@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retkd.errors import RetkdError
 from retkd.evaluation.names import cutoff_of, measure_name
-from retkd.evaluation.systems import Dense, System, in_order
+from retkd.evaluation.systems import Retrieved, System, in_order
 from retkd.parts import Candidates, Part
 from retkd.stage import Inputs, Metrics, StageConfig
 
@@ -70,8 +70,11 @@ class Config(StageConfig):
             )
         if not self.systems and not self.controls:
             raise ValueError("nothing to evaluate: give `systems`, or `controls`")
-        if {"zero_shot", "contrastive"} & set(self.controls) and not isinstance(self.systems.get("student"), Dense):
-            raise ValueError("the controls zero_shot and contrastive copy systems.student, which must be of kind dense")
+        if {"zero_shot", "contrastive"} & set(self.controls) and not isinstance(self.systems.get("student"), Retrieved):
+            raise ValueError(
+                "the controls zero_shot and contrastive copy systems.student, "
+                "which must be of kind dense, sparse or late_interaction"
+            )
         if "teacher" in self.controls and "teacher" not in self.systems and self.teacher_scores is None:
             raise ValueError("the control `teacher` needs `teacher_scores: {candidates: STAGE, teacher: NAME}`")
         return self
@@ -104,10 +107,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 
 def _open_index(inputs: Inputs, folder: Path) -> Any:
-    from retkd.indexing.search import SearchIndex
+    from retkd.indexing.search import opened
     from retkd.resources import device
 
-    return SearchIndex.open(folder, device(inputs.runtime.device), inputs.runtime.memory_mib)
+    return opened(folder, device(inputs.runtime.device), inputs.runtime.memory_mib)
 
 
 def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str, Any]:
@@ -121,8 +124,8 @@ def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str,
     from retkd.evaluation.won_lost import won_lost
 
     runs = ((name, trec.read_run(run_path(out / "runs", split, name))) for name in in_order(config.systems))
-    dense = [name for name, system in config.systems.items() if isinstance(system, Dense)]
-    found = judged(runs, inputs.collection.qrels(split), config.measures, dense)
+    encoders = [name for name, system in config.systems.items() if isinstance(system, Retrieved)]
+    found = judged(runs, inputs.collection.qrels(split), config.measures, encoders)
     resampling = Resampling(config.num_resamples, config.confidence, inputs.seed)
     means = resampling.means(found.values)
     roles = (config.baseline, config.student, config.teacher)

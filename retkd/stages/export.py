@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from retkd.exporters import AnyExporter
 from retkd.exporters.onnx import Onnx
 from retkd.exporters.sentence_transformers import SentenceTransformersFolder
-from retkd.parts import Encoder
+from retkd.parts import ModelInput, Retriever
 from retkd.shards import atomic
 from retkd.stage import Inputs, Metrics, Model, StageConfig
 
@@ -36,7 +36,7 @@ class Config(StageConfig):
     LATER: ClassVar[tuple[str, ...]] = ("dim",)
 
     kind: Literal["export"] = "export"
-    model: Encoder
+    model: Retriever
     targets: list[AnyExporter] = Field(default=[SentenceTransformersFolder(), Onnx()], min_length=1)
     dim: int | None = Field(
         default=None, ge=1, description="only the first coordinates of each vector, made a unit vector again; null: all"
@@ -53,12 +53,24 @@ class Config(StageConfig):
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise ValueError(f"the target {twice[0]} stands twice: each kind is one folder")
+        written = set.intersection(*(set(target.WRITES) for target in targets))
+        if not written:
+            told = "; ".join(f"{target.kind} writes {', '.join(target.WRITES)}" for target in targets)
+            raise ValueError(f"no one model can be written as all of these targets: {told}")
         return targets
+
+    @property
+    def wants(self) -> dict[str, ModelInput]:
+        """A model that every target can write."""
+        first, *rest = self.targets
+        written = tuple(given for given in first.WRITES if all(given in target.WRITES for target in rest))
+        fewest = min(self.targets, key=lambda target: len(target.WRITES))
+        return {"model": ModelInput(written, f"the target {fewest.kind} writes no other: choose other `targets`")}
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Write, compare and time every target. Raises :class:`ParityError` when one does not rank as the model does."""
-    from retkd.encoder import Encoder as LoadedEncoder
+    from retkd.encoders import kind_in, load_encoder
     from retkd.exporters.check import ParityCheck
     from retkd.exporters.speed import query_speed
     from retkd.resources import device
@@ -66,13 +78,13 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     runtime, model = inputs.runtime, inputs.models[config.model]
     if config.dim is not None:
         model = _cut(model, config.dim, out / "work" / "cut")
-    encoder = LoadedEncoder.load(model.path, device(runtime.device, runtime.threads))
+    encoder = load_encoder(kind_in(model.path), model.path, device(runtime.device, runtime.threads))
     sample = _sample(config, inputs)
     texts, tokens = list(sample.queries.values()), runtime.tokens_per_batch
     check = ParityCheck(encoder, sample, partial(_means, config.measures), tokens, out / "parity.json")
     speed = {"model": query_speed(encoder, texts, tokens)}
     for target in config.targets:
-        served = target.write(model, out / target.kind, runtime.threads)
+        served = target.write_from(inputs, model, out / target.kind)
         check.of(target.kind, target, served)
         speed[target.kind] = query_speed(served, texts, tokens)
     with atomic(out / "speed.json") as temporary:

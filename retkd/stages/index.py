@@ -1,6 +1,7 @@
 """Index the documents' vectors by an index recipe.
 
-Writes ``vectors.npy``, ``doc_ids.txt``, ``index.json`` and, for FAISS, ``index.faiss``.
+Writes ``vectors.npy``, ``doc_ids.txt``, ``index.json`` and, for FAISS, ``index.faiss``; an inverted index has ``postings/``
+in the place of vectors, one of token vectors ``starts.npy`` beside them.
 """
 
 import time
@@ -9,15 +10,17 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from retkd.encoders import FITTING, WHAT
 from retkd.indexing import AnyIndex
-from retkd.parts import Encoder
+from retkd.indexing.base import EncodedIndex
+from retkd.parts import ModelInput, Retriever
 from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "index"
 VERSION = 1
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
-OUTPUTS = ("index",)
+OUTPUTS = ("index", "sparse_index", "late_interaction_index")
 RECALL_QUERIES = 256
 
 
@@ -27,11 +30,25 @@ class Config(StageConfig):
     LATER: ClassVar[tuple[str, ...]] = ("dim",)
 
     kind: Literal["index"] = "index"
-    model: Encoder
+    model: Retriever
     recipe: AnyIndex = Field(description="a name under indexes/, a path to such a file, or its content written here")
     dim: int | None = Field(
         default=None, ge=1, description="only the first coordinates of each vector, made a unit vector again; null: all"
     )
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """An index of what the recipe holds."""
+        return (self.recipe.GIVES,)
+
+    @property
+    def wants(self) -> dict[str, ModelInput]:
+        """The kind of encoder that the recipe reads."""
+        reads = self.recipe.READS
+        held = (
+            f"an index recipe of kind {self.recipe.kind} holds {WHAT[reads]}: choose another `recipe`, or another model"
+        )
+        return {"model": ModelInput(FITTING[reads], held)}
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
@@ -46,6 +63,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
     runtime, model = inputs.runtime, inputs.models[config.model]
     where = device(runtime.device, runtime.threads)
+    if isinstance(config.recipe, EncodedIndex):
+        return config.recipe.index(model, inputs, where, out)
     began = time.perf_counter()
     corpus = corpus_vectors(LoadedEncoder.load(model.path, where), model, inputs.collection, inputs.store, runtime)
     encoded = time.perf_counter()

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from retkd.collections.base import Collection
 from retkd.parts import Encoder
@@ -35,6 +35,16 @@ class Config(StageConfig):
     num_texts: int = Field(default=128, ge=2, description="documents: those with the smallest SHA-256 of their id")
     num_tokens: int = Field(default=64, ge=1, description="of the text whose floating-point operations are told")
     max_length: int | None = Field(default=None, ge=4, description="tokens that the teacher reads; default: its own")
+
+    @field_validator("students")
+    @classmethod
+    def _one_dense_tower(cls, students: dict[str, Any]) -> dict[str, Any]:
+        for name, student in students.items():
+            if student.kind not in ("dense", "multi_exit"):
+                raise ValueError(
+                    f"the student {name} is of kind {student.kind}: dense ones can be held against a teacher"
+                )
+        return students
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
@@ -67,7 +77,7 @@ def _row(name: str, config: Config, inputs: Inputs, texts: list[str], teacher: A
     from retkd.students.similarity import costs, distances, randomise
 
     student = config.students[name]
-    encoder = student.build(inputs.models[student.base].path, where, inputs.collection)
+    encoder = student.made(inputs.models, where, inputs.collection)
     inherited = distances(encoder, teacher, texts, name)
     random = []
     for draw in range(config.draws):

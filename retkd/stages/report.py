@@ -15,8 +15,18 @@ VOLATILE: tuple[str, ...] = ("report.html",)
 SEEDED = False
 
 Evaluation = Annotated[str, StageInput(("evaluation",))]
-MODELS = ("cross_encoder", "uni_encoder", "beca", "encoder", "partner")
-OTHERS = ("queries", "candidates", "student_ranking", "index", "evaluation", "export")
+MODELS = (
+    "cross_encoder",
+    "uni_encoder",
+    "beca",
+    "encoder",
+    "asymmetric_encoder",
+    "sparse_encoder",
+    "late_interaction_encoder",
+    "partner",
+)
+INDEXES = ("index", "sparse_index", "late_interaction_index")
+OTHERS = ("queries", "candidates", "student_ranking", *INDEXES, "evaluation", "export")
 AnyStageName = Annotated[str, StageInput((*OTHERS, *MODELS))]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from retkd import processes
+from retkd.encoders import WHAT
 from retkd.objectives import Objectives
 from retkd.objectives.base import leaves
 from retkd.objectives.contrastive import InfoNCE
@@ -90,6 +91,9 @@ class Config(Optimisation, StageConfig):
             raise ValueError(
                 f"the objective {unfit[0]} reads layers or exits of a student: it is for stages of kind train"
             )
+        reading = [term.kind for term in terms if not set(WHAT) <= set(term.students)]
+        if reading:
+            raise ValueError(f"the objective {reading[0]} reads a text's vectors, and what is taught here scores pairs")
         return self
 
 

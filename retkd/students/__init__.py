@@ -3,9 +3,13 @@
 from typing import Any
 
 from retkd.parts import one_of, registry
+from retkd.students.asymmetric import Asymmetric
+from retkd.students.base import Student
 from retkd.students.dense import Dense
+from retkd.students.late_interaction import LateInteraction
 from retkd.students.multi_exit import MultiExit
+from retkd.students.sparse import Sparse
 
-STUDENTS = registry("students", Dense, MultiExit)
+STUDENTS: dict[str, type[Student]] = registry("students", Dense, MultiExit, Sparse, LateInteraction, Asymmetric)  # type: ignore[assignment]
 
 AnyStudent: Any = one_of(STUDENTS)

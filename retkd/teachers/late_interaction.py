@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from retkd.pair_scores import teacher_address
-from retkd.parts import Encoder as EncoderField
+from retkd.parts import LateInteractionEncoder as EncoderField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
 from retkd.teachers.stored import Stored, by_document, pairs_of

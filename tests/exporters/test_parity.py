@@ -65,6 +65,20 @@ def test_a_number_that_is_not_finite_breaks_the_limits(tmp_path):
         require(told, Limits(), "onnx", tmp_path)
 
 
+def test_vectors_that_are_zero_in_both_are_equal():
+    """A sparse encoder may leave a text without a term; one that only the export leaves so is a loss."""
+    taken = Sample({"q": "q"}, {f"d{i}": "d" for i in range(12)}, {"q": {"d0": 1}})
+    some = DOCUMENTS.copy()
+    some[3] = 0.0
+
+    def told(model, export):
+        measure = lambda runs, qrels: {name: {"R@1": 1.0} for name in runs}  # noqa: E731
+        return compared(Vectors(DOCUMENTS[:1], model), Vectors(DOCUMENTS[:1], export), taken, measure)["min_cosine"]
+
+    assert told(some, some) == 1.0
+    assert told(DOCUMENTS, some) == 0.0
+
+
 def test_the_sample_has_every_judged_document_and_seeded_others(tmp_path):
     collection = tiny_inputs(tmp_path, {}).collection
     taken = sample(collection, "train", max_queries=5, max_documents=10, seed=0)

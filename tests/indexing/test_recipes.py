@@ -22,7 +22,7 @@ def test_every_packaged_recipe_is_valid_and_opens_with_its_purpose():
         text = (folder("indexes") / f"{name}.yaml").read_text()
         assert text.startswith("# "), name
         assert all(word in text for word in ("Memory:", "Use it", "Recall@10:")), name
-        assert config(name).recipe.kind in ("faiss", "torch")
+        assert config(name).recipe.kind in ("faiss", "torch", "inverted", "maxsim")
 
 
 def test_a_name_a_path_and_the_same_content_are_the_same_configuration(tmp_path):

@@ -1,0 +1,104 @@
+"""What a train stage trains, put together: the student under its objective, its batches, and what is trained beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from retkd.collator import Collator
+from retkd.dense_teacher import dense_teachers
+from retkd.distillation import DistilledEncoder
+from retkd.encoder import Encoder
+from retkd.examples import CandidateLists, require_lists, require_objective, teachers_of
+from retkd.exit_distillation import DistilledExits
+from retkd.exits import ExitEncoder
+from retkd.layer_teachers import layer_teachers, stack_of
+from retkd.objectives.base import Training, leaves
+from retkd.passes import passes
+from retkd.stage import Inputs
+from retkd.translated_lists import TranslatedLists
+
+if TYPE_CHECKING:
+    from retkd.stages.train import Config
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """``model`` is what the trainer sees: ``student``, or both where a ``partner`` is trained beside it."""
+
+    student: Any
+    model: nn.Module
+    collator: Any
+    lists: CandidateLists
+    examples: Any
+    partner: Any = None
+    companion: Any = None
+    optimizer: torch.optim.Optimizer | None = None
+
+
+def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, work: Path, device: str) -> Assembled:
+    """Everything that is trained on ``rows``. Without steps no teacher is loaded and no term is bound."""
+    written = leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
+    require_objective(written, rows, config.steps)
+    lists = CandidateLists(rows, inputs.collection, "train", teachers_of(written))
+    told = config.document_languages
+    examples: Any = lists if told is None else TranslatedLists(lists, told, inputs.seed)
+    stored = config.student.stored_documents
+    taught = (written, stored) if config.steps else ([], None)
+    teachers = dense_teachers(taught[0], "train", inputs, device, work, taught[1])
+    made = getattr(config.student, "companion", None)
+    companion = made(encoder) if made is not None and config.steps else None
+    student, training = _student(
+        config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
+    )
+    read = {ref for term in leaves(config.objective) if term.reads_vectors for ref in term.encoders}
+    collator: Any = Collator(
+        encoder, teachers, frozenset(read | ({stored} - {None})), stored_documents=stored is not None
+    )
+    if config.co_train is None:
+        return Assembled(student, student, collator, lists, examples, companion=companion)
+    partner = _partner(config, inputs, rows, training, teachers, device)
+    model, both, optimizer = partner.beside(student, collator, config)
+    return Assembled(student, model, both, lists, examples, partner, companion, optimizer)
+
+
+def _student(
+    config: "Config", inputs: Inputs, encoder: Encoder, companion: Any, teacher_dims: Mapping[str, int], device: str
+) -> tuple[Any, Training]:
+    """The student under its objective, with the encoders whose layers teach it, and what its terms know."""
+    objective = config.objective if config.steps else []
+    teachers = layer_teachers(objective, inputs, encoder, device)
+    training = Training(
+        encoder.dim,
+        teacher_dims,
+        config.steps,
+        inputs.seed,
+        stack_of(encoder, "the student") if teachers else None,
+        {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
+    )
+    through = passes(inputs.runtime, leaves(objective), _reads_passes(config, encoder))
+    if isinstance(encoder, ExitEncoder):
+        return DistilledExits(encoder, objective, config.student.weights, training), training
+    stored = config.student.stored_documents
+    return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
+
+
+def _reads_passes(config: "Config", encoder: Encoder) -> list[str]:
+    """What of the student needs each pass as it is: it cannot be shared between processes, nor made again."""
+    adaptation = getattr(config.student, "adaptation", None)
+    found = ["a student with exits"] if config.folders else []
+    found += [f"the adaptation {adaptation.kind!r}"] if adaptation is not None and adaptation.READS_PASSES else []
+    found += ["a late-interaction student"] if encoder.MAXSIM else []
+    return found + (["an asymmetric student"] if config.student.kind == "asymmetric" else [])
+
+
+def _partner(config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str) -> Any:
+    """What is trained beside the student, loaded."""
+    from retkd.co_training import load_partner
+
+    if config.steps:
+        require_lists(rows, "`co_train`")
+    return load_partner(config.co_train, inputs.models, device, training, teachers, inputs.collection)
