@@ -16,5 +16,6 @@ def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-trainer._Steps.on_step_end = on_step_end  # type: ignore[method-assign]
-cli.main()
+if __name__ == "__main__":
+    trainer._Steps.on_step_end = on_step_end  # type: ignore[method-assign]
+    cli.main()
