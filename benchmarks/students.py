@@ -7,6 +7,7 @@ seed, InfoNCE alone. Values of a query are averaged over the seeds before anythi
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         found = {}
         for variant, changes in STUDIES[study].items():
             settings = [*changes, *asked.set]
-            found[variant] = values(space, f"{study}-{variant}", settings, asked.seeds, asked.measure)
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{study}-{variant}")
+            found[variant] = values(space, name, settings, asked.seeds, asked.measure)
         results["studies"][study] = compared(found)
         show(study, results)
         with atomic(asked.out) as temporary:
