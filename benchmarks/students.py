@@ -47,15 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
     results: dict[str, Any] = {"machine": machine.describe(), "versions": machine.versions(), "seeds": asked.seeds}
     results["measure"], results["studies"] = asked.measure, {}
     for study in asked.only or list(STUDIES):
-        found = {}
+        found: dict[str, dict[str, np.ndarray]] = {}
         for variant, changes in STUDIES[study].items():
             settings = [*changes, *asked.set]
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{study}-{variant}")
             found[variant] = values(space, name, settings, asked.seeds, asked.measure)
-        results["studies"][study] = compared(found)
+            results["studies"][study] = compared(found)
+            with atomic(asked.out) as temporary:
+                temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         show(study, results)
-        with atomic(asked.out) as temporary:
-            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"written: {asked.out}")
     return 0
 

@@ -1,6 +1,7 @@
 """What benchmarks/students.py varies: study -> variant -> settings on benchmarks/students.yaml. The first is the yardstick."""
 
 KL = "{kind: kl, teacher: encoder, teacher_temperature: 0.05}"
+LABELS = "{kind: infonce, weight: 0.5}"
 
 
 def objective(*terms: str) -> list[str]:
@@ -17,7 +18,7 @@ def taught(name: str) -> list[str]:
     """The settings that learn from this teacher. All teachers are taught and score in every variant, so that they share lists."""
     term = f"{{kind: kl, teacher: {name}, standardise: true, teacher_temperature: 1.0, student_temperature: 0.05}}"
     reranked = f"{{kind: rerank, candidates: score, teacher: {name}}}"
-    return [*TEACHING, f"stages.evaluate.systems.teacher={reranked}", *objective(term)]
+    return [*TEACHING, f"stages.evaluate.systems.teacher={reranked}", *objective(term, LABELS)]
 
 
 def _teach(head: str) -> str:
@@ -52,27 +53,32 @@ SELECTION = {
     "tas_b": selection("{kind: tas_b, by: encoder, num_negatives: 4}"),
 }
 
+IN_BATCH = "{kind: in_batch_kl, model: encoder}"
 OBJECTIVES = {
     "kl": objective(KL),
-    "in_batch_kl": objective("{kind: in_batch_kl, model: encoder}"),
-    "kl+infonce": objective(KL, "{kind: infonce, weight: 0.5}"),
+    "kl+infonce": objective(KL, LABELS),
+    "in_batch_kl": objective(IN_BATCH),
+    "in_batch_kl+infonce": objective(IN_BATCH, LABELS),
+    "cosine": objective("{kind: cosine, model: encoder}"),
+    "in_batch_kl+cosine": objective(IN_BATCH, "{kind: cosine, model: encoder}"),
     "margin_mse": objective("{kind: margin_mse, teacher: encoder, student_scale: 20, teacher_scale: 20}"),
     "pld": objective("{kind: pld, teacher: encoder, teacher_temperature: 0.05}"),
+    "ranknet": objective("{kind: ranknet, teacher: encoder}"),
+    "affinity": objective("{kind: affinity, model: encoder}"),
     "m3_kd": objective("{kind: m3_kd, teacher: encoder, teacher_temperature: 0.05}"),
     "list_mle": objective("{kind: list_mle, teacher: encoder}"),
-    "ranknet": objective("{kind: ranknet, teacher: encoder}"),
-    "adr_mse": objective("{kind: adr_mse, teacher: encoder}"),
+    "taid": objective("{kind: taid, teacher: encoder, teacher_temperature: 0.05}"),
     "lambda_mrr": objective("{kind: lambda_loss, teacher: encoder}"),
+    "adr_mse": objective("{kind: adr_mse, teacher: encoder}"),
     "approx_ndcg": objective("{kind: approx_ndcg, teacher: encoder}"),
     "kl_learned": objective(KL.replace("}", ", student_temperature: {learned_from: 0.05}}")),
-    "taid": objective("{kind: taid, teacher: encoder, teacher_temperature: 0.05}"),
     "ofa": objective("{kind: ofa, teacher: encoder, teacher_temperature: 0.05}"),
     "kl+sinkd": objective(KL, "{kind: sinkd, teacher: encoder, weight: 0.1, teacher_temperature: 0.1}"),
-    "affinity": objective("{kind: affinity, model: encoder}"),
     "agreement_kl": objective("{kind: agreement_kl, teacher: encoder, teacher_temperature: 0.05}"),
     "quality_mix": objective("{kind: quality_mix, teacher: encoder, teacher_temperature: 0.05}"),
     "bce": objective("{kind: bce, teacher: encoder, mapping: clip, student_scale: 5}"),
     "score_mse": objective("{kind: score_mse, teacher: encoder, mapping: clip}"),
+    "vkd": objective("{kind: vkd, model: encoder}", LABELS),
 }
 
 STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES, "selection": SELECTION, "teachers": TEACHERS}
