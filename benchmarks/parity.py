@@ -119,9 +119,7 @@ def lists(setting: Setting, split: str) -> Reranking:
 def ndcg(student: Encoder, looked_at: Reranking) -> float:
     """Of the student's order of the candidates."""
     student.model.eval()
-    documents = student.encode(list(looked_at.documents.values()), "document")
-    queries = student.encode(list(looked_at.queries.values()), "query")
-    return looked_at.mean(MEASURE, looked_at.inner_products(queries, documents))
+    return looked_at.measure_of(student, MEASURE, None)
 
 
 def _compared(lesson: Lesson, loss: Loss, looked_at: Reranking) -> dict[str, Any]:

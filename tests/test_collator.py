@@ -142,8 +142,8 @@ def test_scores_are_in_float32_also_where_the_encoder_runs_in_half_precision(enc
     batch = Collator(encoder)(THREE)["batch"]
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         scored = model.score(batch)
-        queries = model.vectors(batch.queries, "query")
-        documents = torch.cat([model.vectors(chunk, "document") for chunk in batch.documents])
+        queries = model.vectors(batch.queries)
+        documents = torch.cat([model.vectors(chunk) for chunk in batch.documents])
     assert scored.in_batch.dtype == torch.float32
     assert torch.equal(scored.in_batch, queries.float() @ documents.float().T)
     assert not torch.equal(scored.in_batch, scored.in_batch.bfloat16().float())

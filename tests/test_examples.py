@@ -34,6 +34,7 @@ def test_an_example_is_a_list_with_its_texts_labels_and_scores(small: Collection
         "relevance": (0, 2),
         "teachers": {"ce": (1.0, 2.0)},
         "all_positives": frozenset({"d1", "d3"}),
+        "num_variants": 1,
     }
     assert (second.documents, second.relevance) == (("two", "three", "one"), (1, 0, 0))
     assert second.teachers == {"ce": (3.0, 4.0, 5.0)}

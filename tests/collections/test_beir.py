@@ -272,4 +272,12 @@ def test_errors_in_gz_name_the_gz_file(tmp_path, beir_folder, cache):
 
 
 def test_kinds():
-    assert list(COLLECTIONS) == ["beir", "ir_datasets", "msmarco", "huggingface", "pycode"]
+    assert list(COLLECTIONS) == [
+        "beir",
+        "ir_datasets",
+        "msmarco",
+        "huggingface",
+        "pycode",
+        "translations",
+        "conversation",
+    ]

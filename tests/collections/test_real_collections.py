@@ -30,7 +30,8 @@ def test_msmarco_mini_has_training_queries_without_judgements(real_data, cache):
 def test_german_queries_of_the_captions_tell_their_language(real_data, cache):
     collection = Beir(path=real_data / "flickr30k-captions").open(cache)
     german = collection.queries("dev-de")
-    english = [query for query in collection.queries("dev") if query.query_id in collection.qrels("dev")]
+    judged = collection.qrels("dev")
+    english = [query for query in collection.queries("dev") if query.query_id in judged]
     assert (len(german), len(english)) == (5070, 4056)
     assert ({q.language for q in german}, {q.language for q in english}) == ({"de"}, {"en"})
     assert {d for row in collection.qrels("dev-de").values() for d in row} == {

@@ -186,7 +186,7 @@ def test_what_a_stage_may_combine() -> None:
     exits = {"kind": "multi_exit", "base": "b", "exits": [2]}
     with pytest.raises(ValidationError, match="self_distillation learns from a student's last exit"):
         Config(candidates="c", student=Dense(base="b"), objective=[SelfDistillation()])
-    with pytest.raises(ValidationError, match="lead reads layers, which a student with exits does not give"):
+    with pytest.raises(ValidationError, match="lead reads layers, which a student of kind multi_exit does not give"):
         Config(candidates="c", student=exits, objective=[LEAD(model="t")])
     with pytest.raises(
         ValidationError, match="lead reads layers or exits of a student: it is for stages of kind train"
