@@ -13,6 +13,7 @@ from retkd.companion import Companion
 from retkd.encoder import Encoder, Side
 from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
+from retkd.objectives.terms import Terms
 from retkd.passes import Passes
 from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores
 
@@ -126,23 +127,20 @@ class Telling(Protocol):
     def told(self) -> dict[str, Tensor]: ...
 
 
-class WeightedObjective(nn.Module):
-    """The terms of an objective bound to one training. Those with parameters or state of their own are its submodules."""
+class WeightedObjective(Terms):
+    """The terms of an objective, each with its label in the trace. ``reading``: those that read layers."""
 
     def __init__(self, objective: Sequence[Objective], training: Training) -> None:
-        super().__init__()
-        self.weights = [term.weight for term in objective]
+        super().__init__(objective, training)
         self.labels = labels([term.kind for term in objective])  # type: ignore[attr-defined]
-        self.terms: list[Any] = [term.bind(training) for term in objective]
-        self.trained = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
         self.reading = [term for term in self.terms if isinstance(term, LayerTerm)]
 
     def forward(self, scored: ScoredBatch) -> dict[str, Tensor]:
         """``loss``, the weighted sum of the terms, and, detached, each unweighted term under its label and what it tells."""
         told = self.told()
-        values = [term(scored) for term in self.terms]
-        loss = torch.stack([weight * value for weight, value in zip(self.weights, values, strict=True)]).sum()
-        return {"loss": loss, **{name: value.detach() for name, value in zip(self.labels, values, strict=True)}, **told}
+        values = self.values(scored)
+        unweighted = {name: value.detach() for name, value in zip(self.labels, values, strict=True)}
+        return {"loss": self.total(values), **unweighted, **told}
 
     def told(self) -> dict[str, Tensor]:
         """The numbers that the terms tell of themselves as they are now: ``infonce.temperature`` and the like."""

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from retkd.batch import ScoredBatch
 from retkd.losses.quantisation import eight_bits, signs
 from retkd.objectives.base import Training
-from retkd.objectives.rescored import Terms, rescored
+from retkd.objectives.rescored import rescored
+from retkd.objectives.terms import Terms
 
 if TYPE_CHECKING:
     from retkd.objectives.quantised import Quantised

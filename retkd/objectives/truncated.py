@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from retkd.batch import ScoredBatch
 from retkd.objectives.base import Training
-from retkd.objectives.rescored import Terms, rescored
+from retkd.objectives.rescored import rescored
+from retkd.objectives.terms import Terms
 
 if TYPE_CHECKING:
     from retkd.objectives.matryoshka import Matryoshka
