@@ -69,8 +69,8 @@ def _in_a_process(setting: Setting, cached: bool) -> Outcome:
 
 def main(asked: Path, out: Path) -> None:
     """Train as one contender."""
-    from retkd.passes import Passes
     from retkd.resources import measured, release_memory
+    from retkd.training.passes import Passes
 
     setting, cached = pickle.loads(asked.read_bytes())
     lesson, student = prepared(setting), student_of(setting, dropout=0.1)

@@ -32,8 +32,8 @@ from retkd.digests import FileDigests
 from retkd.encoder import Encoder
 from retkd.evaluation.dev_reranking import Reranking
 from retkd.models import resolve
-from retkd.optimisation import Optimisation
 from retkd.shards import atomic
+from retkd.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
     from retkd.objectives.base import Objective

@@ -19,11 +19,11 @@ from benchmarks.measure import Contender, Outcome, Subject, interleaved
 from benchmarks.setting import SPLIT, Setting
 from retkd.batch import Example
 from retkd.encoder import Encoder
-from retkd.optimisation import Optimisation
+from retkd.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
     from retkd.objectives.base import Objective
-    from retkd.passes import Passes
+    from retkd.training.passes import Passes
 
 TEMPERATURE = 0.05
 TOLERANCE = 1e-4
@@ -66,7 +66,7 @@ class Lesson:
     @property
     def in_order(self) -> list[Example]:
         """The examples of every step in the order in which retkd's trainer goes through them."""
-        from retkd.trainer import Examples
+        from retkd.training.trainer import Examples
 
         rows = self.optimisation.steps * self.setting.sizes.batch_queries
         ordered = Examples(self.examples, rows, self.setting.seed)
@@ -119,9 +119,9 @@ def prepared(setting: Setting) -> Lesson:
 
 def run_retkd(lesson: Lesson, student: Encoder, loss: Loss = KL_DIVERGENCE, passes: "Passes | None" = None) -> Outcome:
     """Train with retkd's trainer; the loss of each step in its own unit."""
-    from retkd.collator import Collator
-    from retkd.distillation import DistilledEncoder
-    from retkd.trainer import train
+    from retkd.training.collator import Collator
+    from retkd.training.distillation import DistilledEncoder
+    from retkd.training.trainer import train
 
     setting, work = lesson.setting, lesson.setting.work / "retkd"
     shutil.rmtree(work, ignore_errors=True)

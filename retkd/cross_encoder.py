@@ -116,7 +116,7 @@ class PairScorer:
 
     def inputs(self, lists: Sequence[CandidateList]) -> tuple[tuple["Features", ...], np.ndarray]:
         """Batches of similar length that :meth:`scores` reads, and where the score of each pair then stands."""
-        from retkd.collator import chunks
+        from retkd.training.collator import chunks
 
         columns, _ = self.tokenize([(query, text) for query, texts in lists for text in texts])
         lengths = np.array([len(row) for row in columns["input_ids"]])

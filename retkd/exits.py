@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from retkd.batch import Features
 from retkd.encoder import Encoder
 from retkd.layers import final_norm
-from retkd.states import Reads, recorded
+from retkd.training.states import Reads, recorded
 
 
 class ExitEncoder(Encoder):

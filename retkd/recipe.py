@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from retkd.alternation import Alternate
-from retkd.chain import Chain
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError, did_you_mean
 from retkd.expansion import expanded
@@ -19,10 +17,12 @@ from retkd.parts import Part
 from retkd.problems import Lines, problems_of
 from retkd.recipes import located
 from retkd.references import reference_problems
-from retkd.rounds import Rounds
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
 from retkd.strategies import named
+from retkd.strategies.alternation import Alternate
+from retkd.strategies.chain import Chain
+from retkd.strategies.rounds import Rounds
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 

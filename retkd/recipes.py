@@ -97,8 +97,6 @@ def _families() -> dict[str, Any]:
     from retkd.llms import LLMS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
-    from retkd.partners import PARTNERS
-    from retkd.query_order import BATCHES
     from retkd.selection import FILTERS, LABELS, SAMPLERS
     from retkd.selection.targets import TARGETS
     from retkd.stages import STAGES
@@ -109,6 +107,8 @@ def _families() -> dict[str, Any]:
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
     from retkd.teachers.weighting import WEIGHTINGS
+    from retkd.training.partners import PARTNERS
+    from retkd.training.query_order import BATCHES
 
     return {
         "stages": STAGES,

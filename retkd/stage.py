@@ -57,7 +57,7 @@ class Runtime(Part):
     api: Api = Api()
     grad_cache: bool = Field(
         default=False,
-        description="train students one pass at a time (retkd/passes.py): the same gradient in the memory of one pass, of "
+        description="train students one pass at a time: the same gradient in the memory of one pass, of "
         "tokens_per_batch or 16,384 padded tokens, for a third more time",
     )
     compile: bool = Field(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retkd.batching import default_tokens_per_batch, padded, pass_limits, places, token_batches
-from retkd.collator import chunks
 from retkd.cross_encoder import CandidateList, Pair, PairScorer, require_finite
 from retkd.pair_models import Precision, dtype_of, load_tokenizer, require_head
+from retkd.training.collator import chunks
 
 if TYPE_CHECKING:
     from torch import Tensor

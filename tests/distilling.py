@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from retkd import trainer
 from retkd.batch import Example
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
-from retkd.optimisation import Optimisation
-from retkd.passes import Passes
 from retkd.students.dense import Dense
+from retkd.training import trainer
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.optimisation import Optimisation
+from retkd.training.passes import Passes
 from tests.tiny import WORDS
 
 OBJECTIVE = [KL(teacher="ce"), InfoNCE(weight=0.5)]

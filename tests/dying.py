@@ -4,7 +4,8 @@ import os
 import signal
 from typing import Any
 
-from retkd import cli, trainer
+from retkd import cli
+from retkd.training import trainer
 
 STEP = 7
 told = trainer._Steps.on_step_end

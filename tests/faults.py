@@ -17,7 +17,7 @@ def stop() -> None:
 
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, how: Callable[[], None] = stop) -> None:
     """Let a training end after ``step``, before anything is saved there."""
-    from retkd import trainer
+    from retkd.training import trainer
 
     told = trainer._Steps.on_step_end
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from retkd.beca import Beca, enhanced, masked_max
 from retkd.beca_scorer import BecaScorer
-from retkd.collator import Collator
 from retkd.errors import ModelError
+from retkd.training.collator import Collator
 from tests.distilling import examples
 from tests.tiny import WORDS
 

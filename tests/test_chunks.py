@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from retkd import collator
 from retkd.batching import default_tokens_per_batch, pass_limits
-from retkd.collator import Collator, chunks
-from retkd.distillation import DistilledEncoder, looked_up
 from retkd.objectives.kl import KL
+from retkd.training import collator
+from retkd.training.collator import Collator, chunks
+from retkd.training.distillation import DistilledEncoder, looked_up
 from tests.distilling import examples, student
 
 

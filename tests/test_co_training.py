@@ -9,20 +9,14 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from retkd import trainer
-from retkd.co_training import load_partner
-from retkd.collator import Collator
 from retkd.cross_encoder import PairScorer
 from retkd.digests import FileDigests
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
 from retkd.errors import RecipeError
 from retkd.losses.mutual import mutual_kl
 from retkd.objectives.base import Training
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
-from retkd.optimisation import Optimisation
-from retkd.partners import AnyPartner, CrossEncoderPartner, EncoderPartner
 from retkd.parts import Part
 from retkd.recipe import load
 from retkd.stage import Model
@@ -30,6 +24,12 @@ from retkd.stages import partner as partner_stage
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from retkd.students.initialisation import set_dropout
+from retkd.training import trainer
+from retkd.training.co_training import load_partner
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.optimisation import Optimisation
+from retkd.training.partners import AnyPartner, CrossEncoderPartner, EncoderPartner
 from tests.conftest import MakeInputs, files
 from tests.distilling import OBJECTIVE, examples, same, student, trained
 from tests.faults import StopError, stop_after

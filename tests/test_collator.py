@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from retkd.batch import Example
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder, labels
 from retkd.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.students.dense import Dense
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder, labels
 from tests.architectures import made
 from tests.distilling import examples
 from tests.tiny import tiny_encoder, tiny_tokenizer

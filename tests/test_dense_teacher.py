@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.collator import Collator
-from retkd.dense_teacher import dense_teacher
 from retkd.encoder import Encoder
-from retkd.examples import CandidateLists
+from retkd.training.collator import Collator
+from retkd.training.dense_teacher import dense_teacher
+from retkd.training.examples import CandidateLists
 from tests.conftest import MakeInputs
 from tests.tables import rows_of
 from tests.tiny import tiny_encoder

@@ -7,7 +7,7 @@ import pytest
 
 from retkd.collections.base import Collection
 from retkd.errors import DataError
-from retkd.examples import CandidateLists, require_lists
+from retkd.training.examples import CandidateLists, require_lists
 from tests.conftest import opened
 from tests.tables import beir, rows_of, scored
 

@@ -23,11 +23,8 @@ FAMILIES = (
 )
 ABOVE_STAGES = (
     "absent",
-    "alternation",
     "ask",
-    "chain",
     "cli",
-    "copies",
     "delivery",
     "doctor",
     "exchange",
@@ -38,7 +35,6 @@ ABOVE_STAGES = (
     "recipe",
     "recipes",
     "references",
-    "rounds",
     "runner",
     "screen",
     "strategies",

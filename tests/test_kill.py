@@ -144,7 +144,7 @@ def _moment(target: Path) -> str | None:
 
 def _die_at_step(step: int) -> None:
     """Die when a training reaches ``step``, once in each stage."""
-    from retkd import trainer
+    from retkd.training import trainer
 
     told = trainer._Steps.on_step_end
 

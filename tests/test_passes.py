@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from retkd import processes
 from retkd.batch import Batch, ScoredBatch
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder
 from retkd.errors import RecipeError
 from retkd.objectives.base import Objective, Training
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
-from retkd.passes import Passes, drawing_apart, passes
 from retkd.stage import Runtime
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.passes import Passes, drawing_apart, passes
 from tests.distilling import OBJECTIVE, examples, student, trained
 from tests.together import together
 

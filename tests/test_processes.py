@@ -9,15 +9,15 @@ from torch import Tensor
 
 from retkd import processes
 from retkd.batch import Example
-from retkd.dense_teacher import dense_teachers
 from retkd.encoder import Encoder
 from retkd.errors import ModelError, RecipeError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.ranknet import RankNet
-from retkd.passes import Passes
 from retkd.resources import device
-from retkd.teaching import TaughtModel, collator, new_scorer, require_own_lists
+from retkd.training.dense_teacher import dense_teachers
+from retkd.training.passes import Passes
+from retkd.training.teaching import TaughtModel, collator, new_scorer, require_own_lists
 from tests.conftest import MakeInputs
 from tests.distilling import trained
 from tests.test_teaching import EXAMPLES, config

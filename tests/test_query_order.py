@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retkd.errors import DataError
-from retkd.query_order import ByTopic, QueryOrder, Shuffled, write_topics
+from retkd.training.query_order import ByTopic, QueryOrder, Shuffled, write_topics
 
 TOPICS = np.array([0] * 12 + [7] * 20 + [3] * 8)
 

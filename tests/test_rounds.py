@@ -176,7 +176,7 @@ def test_two_rounds_with_errors_from_end_to_end(tmp_path: Path) -> None:
     """The second round scores its lists with the first student, and repeats half of the queries at most."""
     from retkd import candidates, runner
     from retkd.plan import chosen
-    from retkd.query_order import REPEATS, num_repeated
+    from retkd.training.query_order import REPEATS, num_repeated
     from retkd.workspace import Workspace
 
     steps = [

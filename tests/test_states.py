@@ -5,7 +5,7 @@ import torch
 
 from retkd.errors import ModelError
 from retkd.layers import StackShape, stack_shape
-from retkd.states import Reads, recorded
+from retkd.training.states import Reads, recorded
 from tests.architectures import ARCHITECTURES, made
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [6, 9, 10, 0, 0]])

@@ -14,7 +14,7 @@ from retkd.losses.pairwise import ranknet
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.ranknet import RankNet
 from retkd.stages.teach import Config
-from retkd.teaching import PairCollator, TaughtModel, collator, new_scorer, optimizer
+from retkd.training.teaching import PairCollator, TaughtModel, collator, new_scorer, optimizer
 from tests.tiny import WORDS
 
 LONG, MIDDLE = " ".join(WORDS[:30]), " ".join(WORDS[5:17])

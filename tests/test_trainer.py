@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from retkd import trainer
 from retkd.encoder import Encoder
 from retkd.errors import DataError, RetkdError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
-from retkd.optimisation import Optimisation
+from retkd.training import trainer
+from retkd.training.optimisation import Optimisation
 from tests.distilling import OBJECTIVE, examples, same, student, trained
 from tests.faults import StopError, stop_after
 
@@ -260,7 +260,7 @@ def test_batches_follow_that_order(encoder_folder: Path, tmp_path: Path) -> None
     seen: dict[str, list[tuple[str, ...]]] = {"one": [], "two": []}
 
     def collating(label: str) -> Any:
-        from retkd.collator import Collator
+        from retkd.training.collator import Collator
 
         collate = Collator(student(encoder_folder))
 
@@ -272,7 +272,7 @@ def test_batches_follow_that_order(encoder_folder: Path, tmp_path: Path) -> None
         return call
 
     for label in seen:
-        from retkd.distillation import DistilledEncoder
+        from retkd.training.distillation import DistilledEncoder
 
         torch.manual_seed(len(label))
         model = DistilledEncoder(student(encoder_folder), OBJECTIVE)

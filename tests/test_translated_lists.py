@@ -8,15 +8,15 @@ import torch
 from pydantic import ValidationError
 
 from retkd.batch import Batch
-from retkd.collator import Collator
 from retkd.collections.translations import Translations
-from retkd.document_languages import DocumentLanguages
 from retkd.encoder import Encoder
-from retkd.examples import CandidateLists
 from retkd.losses.languages import translate_distill
-from retkd.query_order import ByLanguage
 from retkd.stages import train
-from retkd.translated_lists import TranslatedLists
+from retkd.training.collator import Collator
+from retkd.training.document_languages import DocumentLanguages
+from retkd.training.examples import CandidateLists
+from retkd.training.query_order import ByLanguage
+from retkd.training.translated_lists import TranslatedLists
 from tests.conftest import MakeInputs, files
 from tests.tables import beir, rows_of, scored, written
 from tests.tiny import COMMON, RARE
@@ -120,9 +120,9 @@ def test_a_batch_knows_which_candidate_is_which_passage(lists: CandidateLists, e
 
 
 def test_translate_distill_is_the_mean_of_the_languages(lists: CandidateLists, encoder_folder: Path) -> None:
-    from retkd.distillation import DistilledEncoder
     from retkd.objectives.language_consistency import LanguageConsistency
     from retkd.objectives.translate_distill import TranslateDistill
+    from retkd.training.distillation import DistilledEncoder
 
     encoder = Encoder.load(encoder_folder)
     terms = [TranslateDistill(teacher="ce", alpha=0.1), LanguageConsistency(weight=0.5)]

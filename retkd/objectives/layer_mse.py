@@ -8,7 +8,7 @@ from retkd.objectives.layered import PairedLayers
 if TYPE_CHECKING:
     from torch import nn
 
-    from retkd.layer_term import LayerTerm, Pass
+    from retkd.training.layer_term import LayerTerm, Pass
 
 
 class LayerMSE(PairedLayers):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from retkd.batch import ScoredBatch
-    from retkd.layer_term import LayerTerm, Pass
-    from retkd.states import Reads
+    from retkd.training.layer_term import LayerTerm, Pass
+    from retkd.training.states import Reads
 
 
 def _told_once(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -60,7 +60,7 @@ class LayerObjective(Objective):
 
     def bind(self, training: Training) -> "LayerTerm":
         """A module, with the parameters of its own if it has any."""
-        from retkd.layer_term import LayerTerm
+        from retkd.training.layer_term import LayerTerm
 
         return LayerTerm(self, training)
 
@@ -97,7 +97,7 @@ class PairedLayers(LayerObjective):
 
     def reads(self, training: Training, step: int, progress: float) -> "tuple[Reads, Reads]":
         """The hidden states of the pairs."""
-        from retkd.states import Reads
+        from retkd.training.states import Reads
 
         pairs = self.pairs(training)
         return Reads(frozenset(s for s, _ in pairs)), Reads(frozenset(t for _, t in pairs))

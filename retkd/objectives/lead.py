@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from retkd.batch import ScoredBatch
-    from retkd.layer_term import LayerTerm, Pass
-    from retkd.states import Reads, States
+    from retkd.training.layer_term import LayerTerm, Pass
+    from retkd.training.states import Reads, States
 
 
 class LEAD(LayerObjective):
@@ -76,7 +76,7 @@ class LEAD(LayerObjective):
 
     def reads(self, training: Training, step: int, progress: float) -> "tuple[Reads, Reads]":
         """The drawn layers."""
-        from retkd.states import Reads
+        from retkd.training.states import Reads
 
         pairs = self.pairs(training, step)
         return Reads(frozenset(s for s, _ in pairs)), Reads(frozenset(t for _, t in pairs))

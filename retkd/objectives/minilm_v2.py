@@ -10,8 +10,8 @@ from retkd.objectives.layered import LayerObjective
 if TYPE_CHECKING:
     from torch import nn
 
-    from retkd.layer_term import LayerTerm, Pass
-    from retkd.states import Reads
+    from retkd.training.layer_term import LayerTerm, Pass
+    from retkd.training.states import Reads
 
 Relation = Literal["queries", "keys", "values"]
 
@@ -45,7 +45,7 @@ class MiniLMv2(LayerObjective):
 
     def reads(self, training: Training, step: int, progress: float) -> "tuple[Reads, Reads]":
         """Queries, keys and values of one layer each."""
-        from retkd.states import Reads
+        from retkd.training.states import Reads
 
         own, other = self.layers(training)
         return Reads(projections=frozenset([own])), Reads(projections=frozenset([other]))

@@ -119,7 +119,7 @@ class RoutedKL(TeachersObjective):
 
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
         """The gate, which is trained with the student."""
-        from retkd.teacher_routing import Routed
+        from retkd.training.teacher_routing import Routed
 
         return Routed(self, training)
 
@@ -136,6 +136,6 @@ class ReinforcedKL(TeachersObjective):
 
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
         """The policy, which is trained with the student."""
-        from retkd.teacher_routing import Reinforced
+        from retkd.training.teacher_routing import Reinforced
 
         return Reinforced(self, training)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from retkd.batch import ScoredBatch
-    from retkd.layer_term import LayerTerm, Pass
+    from retkd.training.layer_term import LayerTerm, Pass
 
 
 class TED(PairedLayers):

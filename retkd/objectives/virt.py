@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from retkd.batch import ScoredBatch
-    from retkd.layer_term import LayerTerm, Pass
+    from retkd.training.layer_term import LayerTerm, Pass
 
 
 class VIRT(PairedLayers):

@@ -87,7 +87,7 @@ class Repeats(Disagreement):
 
     def fewer(self, num_errors: int, folder: Path) -> bool:
         """Whether these are fewer than the round before had, whose artifact is ``folder``."""
-        from retkd.query_order import num_repeated
+        from retkd.training.query_order import num_repeated
 
         return num_errors < num_repeated(folder)
 

@@ -107,7 +107,7 @@ def _write_repeats(repeats: Repeats, rows: Any, query_ids: list[str], inputs: In
     """Which queries are errors, over all their candidates. Where they have not become fewer, none is repeated."""
     import numpy as np
 
-    from retkd.query_order import write_repeats
+    from retkd.training.query_order import write_repeats
 
     times, told = repeats.times_of(rows, query_ids)
     if repeats.before is not None and not repeats.fewer(told["errors"], inputs.artifacts[repeats.before]):
@@ -119,7 +119,7 @@ def _write_repeats(repeats: Repeats, rows: Any, query_ids: list[str], inputs: In
 def _write_clusters(clusters: Clusters, query_ids: list[str], inputs: Inputs, out: Path) -> dict[str, int]:
     import numpy as np
 
-    from retkd.query_order import write_topics
+    from retkd.training.query_order import write_topics
 
     topics = clusters.topics(query_ids, "train", inputs)
     write_topics(query_ids, topics, out)

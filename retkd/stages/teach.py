@@ -10,13 +10,13 @@ from retkd.encoders import WHAT
 from retkd.objectives import Objectives
 from retkd.objectives.base import leaves
 from retkd.objectives.contrastive import InfoNCE
-from retkd.optimisation import Optimisation
 from retkd.parts import AnyModel, Candidates
 from retkd.selection import AnySampler
 from retkd.selection.samplers import Random
 from retkd.shards import atomic
 from retkd.stage import Inputs, Metrics, StageConfig
-from retkd.trace import dev_values, losses
+from retkd.training.optimisation import Optimisation
+from retkd.training.trace import dev_values, losses
 
 NAME = "teach"
 VERSION = 1
@@ -102,13 +102,13 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
-    from retkd.dense_teacher import dense_teachers
-    from retkd.examples import CandidateLists, require_objective, teachers_of
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
-    from retkd.teaching import TaughtModel, collator, new_scorer, optimizer, require_own_lists, save_scorer
-    from retkd.trainer import train, write_trace
+    from retkd.training.dense_teacher import dense_teachers
+    from retkd.training.examples import CandidateLists, require_objective, teachers_of
+    from retkd.training.teaching import TaughtModel, collator, new_scorer, optimizer, require_own_lists, save_scorer
+    from retkd.training.trainer import train, write_trace
 
     require_own_lists(config.objective)
     torch.manual_seed(inputs.seed)

@@ -8,17 +8,17 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from retkd import processes
-from retkd.document_languages import DocumentLanguages
 from retkd.objectives import Objectives
-from retkd.optimisation import Optimisation
-from retkd.partners import AnyPartner
 from retkd.parts import Candidates
-from retkd.query_order import AnyBatches, Shuffled
 from retkd.shards import atomic
 from retkd.stage import Inputs, Metrics, StageConfig
-from retkd.student_fit import misfits
 from retkd.students import AnyStudent
-from retkd.trace import dev_values, losses
+from retkd.training.document_languages import DocumentLanguages
+from retkd.training.optimisation import Optimisation
+from retkd.training.partners import AnyPartner
+from retkd.training.query_order import AnyBatches, Shuffled
+from retkd.training.student_fit import misfits
+from retkd.training.trace import dev_values, losses
 
 NAME = "train"
 VERSION = 1
@@ -73,10 +73,10 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
-    from retkd.examples import Repeated
     from retkd.resources import device
-    from retkd.student_training import assembled
-    from retkd.trainer import train, write_trace
+    from retkd.training.examples import Repeated
+    from retkd.training.student_training import assembled
+    from retkd.training.trainer import train, write_trace
     from retkd.vectors import note_document_tower
 
     torch.manual_seed(inputs.seed)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 from retkd.parts import Part
 
 if TYPE_CHECKING:
-    from retkd.companion import Companion
     from retkd.encoder import Encoder
+    from retkd.training.companion import Companion
 
 
 class Adaptation(Part):

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retkd.companion import Companion
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
+from retkd.training.companion import Companion
 
 if TYPE_CHECKING:
     from retkd.students.lora import Lora

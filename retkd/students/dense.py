@@ -12,8 +12,8 @@ from retkd.students.inheritance import texts_of
 from retkd.students.steps import AnyInheritance
 
 if TYPE_CHECKING:
-    from retkd.companion import Companion
     from retkd.encoder import Encoder
+    from retkd.training.companion import Companion
 
 
 class Dense(OneTransformer):

@@ -7,8 +7,8 @@ from pydantic import Field, PositiveInt
 from retkd.students.adaptation import Adaptation
 
 if TYPE_CHECKING:
-    from retkd.companion import Companion
     from retkd.encoder import Encoder
+    from retkd.training.companion import Companion
 
 
 class Lora(Adaptation):

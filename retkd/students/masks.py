@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch
-from retkd.companion import Companion
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.layers import layer_list
@@ -25,6 +24,7 @@ from retkd.students.hard_concrete import (
 )
 from retkd.students.initialisation import keep_layers
 from retkd.students.layer_teacher import LayerTeacher
+from retkd.training.companion import Companion
 
 if TYPE_CHECKING:
     from retkd.students.pruning import Prune

@@ -9,8 +9,8 @@ from retkd.students.adaptation import Adaptation
 from retkd.students.initialisation import Every, Layers
 
 if TYPE_CHECKING:
-    from retkd.companion import Companion
     from retkd.encoder import Encoder
+    from retkd.training.companion import Companion
 
 
 class LayerDistillation(Part):

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from retkd.companion import Companion
 from retkd.layers import layer_list
+from retkd.training.companion import Companion
 
 
 class Unfreezing(Companion):

@@ -8,13 +8,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from retkd import collator
 from retkd.batch import Batch
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
-from retkd.layer_teachers import require_same_tokens, stack_of
 from retkd.losses.contrastive import infonce
 from retkd.losses.layers import gold_nll, layer_weights
 from retkd.losses.listwise import kl
@@ -27,6 +23,10 @@ from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
 from retkd.objectives.virt import VIRT
 from retkd.students.dense import Dense
+from retkd.training import collator
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.layer_teachers import require_same_tokens, stack_of
 from tests.distilling import examples
 from tests.tiny import WORDS, tiny_encoder
 
@@ -208,8 +208,8 @@ def test_ted_fits_filters_by_infonce_over_the_batch(student: Encoder, wide: Enco
 
 
 def test_a_training_without_such_terms_records_nothing(student: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retkd import layer_term
     from retkd.objectives.contrastive import InfoNCE
+    from retkd.training import layer_term
 
     monkeypatch.setattr(layer_term, "recorded", None)
     model = DistilledEncoder(student, [InfoNCE()])

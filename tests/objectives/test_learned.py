@@ -12,7 +12,6 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from retkd.distillation import WeightedObjective
 from retkd.errors import RecipeError
 from retkd.losses.contrastive import infonce
 from retkd.objectives.base import Training
@@ -20,6 +19,7 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.objectives.rescaled import Rescaled
 from retkd.recipe import load
+from retkd.training.distillation import WeightedObjective
 from tests.distilling import same, trained
 from tests.faults import stop_after
 from tests.objectives.test_objectives import made

@@ -11,12 +11,12 @@ from torch import nn
 
 from retkd.batch import ScoredBatch
 from retkd.errors import DataError, ScaleError
-from retkd.examples import require_objective, teachers_of
 from retkd.losses.listwise import standardised
 from retkd.objectives.base import Training
 from retkd.objectives.kl import KL
 from retkd.objectives.several_teachers import ReinforcedKL, RoutedKL, TeachersObjective, WeightedKL
-from retkd.teacher_routing import Reinforced, Routed, features
+from retkd.training.examples import require_objective, teachers_of
+from retkd.training.teacher_routing import Reinforced, Routed, features
 from tests.distilling import examples, same, trained
 from tests.faults import StopError, stop_after
 from tests.objectives.test_objectives import TEACHER, made

@@ -9,11 +9,11 @@ import pytest
 
 from retkd import candidates
 from retkd.errors import DataError, ScaleError
-from retkd.examples import Repeated
-from retkd.query_order import Oversampled, Shuffled, write_repeats
 from retkd.selection.repeats import Disagreement, Repeats
 from retkd.selection.samplers import TopK
 from retkd.stages import select, train
+from retkd.training.examples import Repeated
+from retkd.training.query_order import Oversampled, Shuffled, write_repeats
 from tests.conftest import MakeInputs, files
 from tests.distilling import examples
 from tests.tables import rows_of, scored

@@ -16,12 +16,12 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
-from retkd.query_order import ByTopic, write_topics
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from retkd.students.gradual import Gradual
 from retkd.students.lora import Lora
 from retkd.students.pruning import Prune
+from retkd.training.query_order import ByTopic, write_topics
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError, stop_after
 from tests.tables import rows_of, scored, written

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder
 from retkd.errors import ModelError
 from retkd.late_interaction_encoder import LateInteractionEncoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.students.late_interaction import LateInteraction
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
 from tests.distilling import examples
 from tests.tiny import WORDS, tiny_encoder
 

@@ -9,11 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from retkd.batch import Batch
-from retkd.collator import Collator
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
-from retkd.exit_distillation import DistilledExits
 from retkd.exits import ExitEncoder
 from retkd.losses.listwise import kl
 from retkd.objectives.contrastive import InfoNCE
@@ -21,6 +18,9 @@ from retkd.objectives.kl import KL
 from retkd.objectives.self_distillation import SelfDistillation
 from retkd.students.dense import Dense
 from retkd.students.multi_exit import MultiExit, exit_model
+from retkd.training.collator import Collator
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.exit_distillation import DistilledExits
 from tests.architectures import ARCHITECTURES, made
 from tests.distilling import OBJECTIVE, examples
 from tests.tiny import tiny_encoder, tiny_tokenizer

@@ -8,13 +8,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from retkd.collator import Collator
 from retkd.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from retkd.students.initialisation import keep_layers
 from retkd.students.masks import Masks
 from retkd.students.pruning import LayerDistillation, Prune
+from retkd.training.collator import Collator
 from tests.distilling import examples
 from tests.tiny import tiny_encoder
 

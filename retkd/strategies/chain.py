@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from retkd.copies import inserted, require_free, require_train
 from retkd.errors import RecipeError
 from retkd.objectives.base import leaves
 from retkd.overrides import applied
 from retkd.parts import Part
+from retkd.strategies.copies import inserted, require_free, require_train
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from retkd.alternation import with_cycles
-from retkd.chain import with_chain
-from retkd.rounds import with_rounds
+from retkd.strategies.alternation import with_cycles
+from retkd.strategies.chain import with_chain
+from retkd.strategies.rounds import with_rounds
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe

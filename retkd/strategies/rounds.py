@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from retkd.copies import going_on, inserted, redirected, require_free, require_train
 from retkd.errors import RecipeError
 from retkd.parts import Part
 from retkd.selection.repeats import Disagreement
+from retkd.strategies.copies import going_on, inserted, redirected, require_free, require_train
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe

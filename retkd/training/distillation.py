@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
-from retkd.companion import Companion
 from retkd.encoder import Encoder, Side
-from retkd.layer_term import LayerReading, LayerTerm
 from retkd.objectives.base import Objective, Training
 from retkd.objectives.terms import Terms
-from retkd.passes import Passes
 from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores
+from retkd.training.companion import Companion
+from retkd.training.layer_term import LayerReading, LayerTerm
+from retkd.training.passes import Passes
 
 
 class DistilledEncoder(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from retkd.batch import Features, ScoredBatch
 from retkd.encoder import Encoder
-from retkd.states import Reads, States, recorded
+from retkd.training.states import Reads, States, recorded
 
 if TYPE_CHECKING:
     from retkd.objectives.base import Training

@@ -15,16 +15,16 @@ from retkd.batch import Batch, Example, Features, ScoredBatch
 from retkd.batching import settle
 from retkd.beca import Beca
 from retkd.beca_scorer import BecaScorer
-from retkd.collator import Collator, lists
 from retkd.cross_encoder import Pair, PairScorer
-from retkd.dense_teacher import DenseTeacher
-from retkd.distillation import WeightedObjective
 from retkd.errors import ModelError, RecipeError
 from retkd.layers import layer_list
 from retkd.objectives.base import Objective, Training
-from retkd.partners import CrossEncoderPartner
-from retkd.passes import drawing_apart, gathered
 from retkd.segment_head import SegmentCrossEncoder
+from retkd.training.collator import Collator, lists
+from retkd.training.dense_teacher import DenseTeacher
+from retkd.training.distillation import WeightedObjective
+from retkd.training.partners import CrossEncoderPartner
+from retkd.training.passes import drawing_apart, gathered
 from retkd.uni_encoder import UniEncoder
 from retkd.uni_scorer import UniScorer
 
@@ -131,7 +131,7 @@ class TaughtModel(nn.Module):
         return ScoredBatch(batch.lists, own, own.new_zeros((len(own), 0)))
 
     def _scored_by_all(self, batch: SharedBatch) -> ScoredBatch:
-        """Each process scores its queries' candidates; the gradient is that of the whole batch (retkd/passes.py)."""
+        """Each process scores its queries' candidates; the gradient is that of the whole batch (retkd/training/passes.py)."""
         with drawing_apart():
             part = self.scored(batch.own).own
         num_queries, width = batch.lists.mask.shape

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch
-from retkd.distillation import DistilledEncoder, WeightedObjective, looked_up, scored
 from retkd.exits import ExitEncoder
 from retkd.objectives.base import Objective, Training
+from retkd.training.distillation import DistilledEncoder, WeightedObjective, looked_up, scored
 
 
 class DistilledExits(DistilledEncoder):

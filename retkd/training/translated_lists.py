@@ -6,8 +6,8 @@ from hashlib import sha256
 from typing import Any
 
 from retkd.batch import Example
-from retkd.document_languages import DocumentLanguages
-from retkd.examples import CandidateLists
+from retkd.training.document_languages import DocumentLanguages
+from retkd.training.examples import CandidateLists
 
 
 class TranslatedLists(Sequence[Example]):

@@ -10,8 +10,8 @@ import torch
 from retkd import processes
 from retkd.batch import Batch, Example, Features
 from retkd.batching import PASS_COST, pass_limits
-from retkd.dense_teacher import DenseTeacher
 from retkd.encoder import Side
+from retkd.training.dense_teacher import DenseTeacher
 
 
 class Reader(Protocol):

@@ -15,17 +15,17 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traini
 
 from retkd import processes
 from retkd.errors import DataError, RecipeError, RetkdError
-from retkd.optimisation import Optimisation
 from retkd.progress import track
-from retkd.query_order import QueryOrder
 from retkd.shards import atomic
+from retkd.training.optimisation import Optimisation
+from retkd.training.query_order import QueryOrder
 
 COMPLETE = "complete"
 STOPPED = "stopped"
 
 
 class Examples(Dataset):  # type: ignore[type-arg]
-    """``steps x batch`` examples in the order of :class:`retkd.query_order.QueryOrder`."""
+    """``steps x batch`` examples in the order of :class:`retkd.training.query_order.QueryOrder`."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class DistillationTrainer(Trainer):
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
     def get_train_dataloader(self) -> DataLoader:  # type: ignore[type-arg]
-        """As ever; of several processes each goes through the whole batches: what it encodes of them is retkd.passes' affair."""
+        """As ever; of several processes each goes through the whole batches, of which retkd.training.passes encodes a part."""
         if processes.count() == 1:
             return super().get_train_dataloader()
         return DataLoader(

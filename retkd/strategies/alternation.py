@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from retkd.copies import going_on, inserted, require_free, require_train
 from retkd.errors import RecipeError
 from retkd.parts import FileInput, Part, marked
 from retkd.references import inputs_of, put, run_order
+from retkd.strategies.copies import going_on, inserted, require_free, require_train
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Example, ScoredBatch
-from retkd.collator import Collator
 from retkd.collections.base import Collection
 from retkd.cross_encoder import PairScorer
-from retkd.dense_teacher import DenseTeacher
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
 from retkd.losses.mutual import mutual_kl
 from retkd.objectives.base import Training, leaves
-from retkd.optimisation import Optimisation
-from retkd.partners import CrossEncoderPartner, Partner
 from retkd.stage import Model
-from retkd.teaching import PairBatch, PairCollator, TaughtModel, new_scorer, save_scorer
+from retkd.training.collator import Collator
+from retkd.training.dense_teacher import DenseTeacher
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.optimisation import Optimisation
+from retkd.training.partners import CrossEncoderPartner, Partner
+from retkd.training.teaching import PairBatch, PairCollator, TaughtModel, new_scorer, save_scorer
 
 FOLDER = "partner"
 """Where the partner lies in the train stage's artifact."""

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from retkd.collator import Collator
-from retkd.dense_teacher import dense_teachers
-from retkd.distillation import DistilledEncoder
 from retkd.encoder import Encoder
-from retkd.examples import CandidateLists, require_lists, require_objective, teachers_of
-from retkd.exit_distillation import DistilledExits
 from retkd.exits import ExitEncoder
-from retkd.layer_teachers import layer_teachers, stack_of
 from retkd.objectives.base import Training, leaves
-from retkd.passes import passes
 from retkd.stage import Inputs
-from retkd.translated_lists import TranslatedLists
+from retkd.training.collator import Collator
+from retkd.training.dense_teacher import dense_teachers
+from retkd.training.distillation import DistilledEncoder
+from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
+from retkd.training.exit_distillation import DistilledExits
+from retkd.training.layer_teachers import layer_teachers, stack_of
+from retkd.training.passes import passes
+from retkd.training.translated_lists import TranslatedLists
 
 if TYPE_CHECKING:
     from retkd.stages.train import Config
@@ -97,7 +97,7 @@ def _reads_passes(config: "Config", encoder: Encoder) -> list[str]:
 
 def _partner(config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str) -> Any:
     """What is trained beside the student, loaded."""
-    from retkd.co_training import load_partner
+    from retkd.training.co_training import load_partner
 
     if config.steps:
         require_lists(rows, "`co_train`")
