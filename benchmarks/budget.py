@@ -15,7 +15,7 @@ TOLERANCE = 1e-3
 
 def measure(setting: Setting) -> dict[str, Any]:
     """The same pairs at each budget; 4,096 padded tokens, the default of ``runtime.tokens_per_batch``, is 'ours'."""
-    from retkd.cross_encoder import PairScorer
+    from retkd.matchers.cross_encoder import PairScorer
 
     lists = setting.candidate_lists(setting.sizes.queries)
     pairs = [(each.query, document) for each in lists for document in each.documents]

@@ -13,7 +13,7 @@ BATCH_SIZES, DEFAULT_BATCH_SIZE = (8, 16, 32, 64), 32
 
 def measure(setting: Setting) -> dict[str, Any]:
     """Vectors of passages from all over the corpus."""
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
     texts = setting.passages()
     encoder = Encoder.load(setting.model)

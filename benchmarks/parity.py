@@ -29,7 +29,7 @@ from benchmarks.setting import DATA, MODEL, SMALL, Setting, Sizes
 from benchmarks.table import console
 from benchmarks.training import KL_DIVERGENCE, TEACHER, Lesson, Loss, prepared, run_peer, run_retkd, student_of
 from retkd.digests import FileDigests
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.evaluation.dev_reranking import Reranking
 from retkd.models import resolve
 from retkd.shards import atomic

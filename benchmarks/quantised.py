@@ -9,7 +9,7 @@ from benchmarks.limit import Work
 from benchmarks.measure import Contender, Subject, goal, interleaved, timed
 from benchmarks.scoring import MAX_LENGTH, QUERY_MAX_LENGTH
 from benchmarks.setting import CandidateList, Setting
-from retkd.cross_encoder import PairScorer
+from retkd.matchers.cross_encoder import PairScorer
 
 SPEED_UP, KENDALL_TAU, NDCG_DIFFERENCE = 1.6, 0.98, 0.005
 MEASURE = "nDCG@10"
@@ -21,9 +21,9 @@ def measure(setting: Setting) -> dict[str, Any]:
     from transformers import AutoTokenizer
 
     from retkd.digests import FileDigests
-    from retkd.pair_graph import load_graph
-    from retkd.pair_models import load_model
-    from retkd.segment_head import SegmentCrossEncoder
+    from retkd.matchers.pair_graph import load_graph
+    from retkd.matchers.pair_models import load_model
+    from retkd.matchers.segment_head import SegmentCrossEncoder
     from retkd.stage import Model
 
     folder = setting.cross_encoder

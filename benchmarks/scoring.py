@@ -24,7 +24,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     from sentence_transformers import CrossEncoder
     from torch.nn import Identity
 
-    from retkd.cross_encoder import PairScorer
+    from retkd.matchers.cross_encoder import PairScorer
 
     lists = setting.candidate_lists(setting.sizes.queries)
     per_query = [[(each.query, document) for document in each.documents] for each in lists]

@@ -18,7 +18,7 @@ from benchmarks.limit import Work
 from benchmarks.measure import Contender, Outcome, Subject, interleaved
 from benchmarks.setting import SPLIT, Setting
 from retkd.batch import Example
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.training.optimisation import Optimisation
 
 if TYPE_CHECKING:

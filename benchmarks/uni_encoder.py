@@ -34,14 +34,14 @@ from benchmarks.measure import UnequalError, spread, timed
 from benchmarks.setting import DATA, MODEL, Setting, Sizes
 from benchmarks.table import console
 from retkd.batching import default_tokens_per_batch
-from retkd.cross_encoder import CandidateList, PairScorer
 from retkd.digests import FileDigests
+from retkd.matchers.cross_encoder import CandidateList, PairScorer
+from retkd.matchers.segment_head import SegmentCrossEncoder
+from retkd.matchers.uni_encoder import UniEncoder, UniMask
+from retkd.matchers.uni_scorer import UniScorer
 from retkd.models import resolve
-from retkd.segment_head import SegmentCrossEncoder
 from retkd.shards import atomic
 from retkd.students.initialisation import Layers, keep_layers
-from retkd.uni_encoder import UniEncoder, UniMask
-from retkd.uni_scorer import UniScorer
 
 MAX_LENGTH, QUERY_MAX_LENGTH = 256, 64
 TOLERANCE = 1e-4

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from retkd.batch import Example
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.students.dense import Dense

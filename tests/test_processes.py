@@ -9,7 +9,7 @@ from torch import Tensor
 
 from retkd import processes
 from retkd.batch import Example
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError, RecipeError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
@@ -20,8 +20,8 @@ from retkd.training.passes import Passes
 from retkd.training.teaching import TaughtModel, collator, new_scorer, require_own_lists
 from tests.conftest import MakeInputs
 from tests.distilling import trained
-from tests.test_teaching import EXAMPLES, config
 from tests.together import near, together
+from tests.training.test_teaching import EXAMPLES, config
 
 
 @pytest.mark.parametrize(("num_processes", "grad_cache"), [(2, False), (3, True)])

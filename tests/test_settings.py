@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retkd import candidates, runner
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.recipe import Recipe, load
 from retkd.shipped import folder
 from retkd.workspace import Workspace

@@ -14,7 +14,7 @@ from retkd.shards import atomic
 from retkd.stage import Inputs, Model
 
 if TYPE_CHECKING:
-    from retkd.sparse_encoder import SparseEncoder
+    from retkd.encoders.sparse_encoder import SparseEncoder
 
 
 class ImpactLimits(Limits):
@@ -46,9 +46,9 @@ class Impacts(Exporter):
 
     def write_from(self, inputs: Inputs, model: Model, out: Path) -> Encodes:
         """Documents come from the store; queries are encoded here."""
+        from retkd.encoders.sparse_encoder import SparseEncoder
+        from retkd.encoders.sparse_vectors import sparse_vectors
         from retkd.resources import device
-        from retkd.sparse_encoder import SparseEncoder
-        from retkd.sparse_vectors import sparse_vectors
 
         runtime = inputs.runtime
         encoder = SparseEncoder.load(model.path, device(runtime.device, runtime.threads))

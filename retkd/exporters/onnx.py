@@ -11,7 +11,7 @@ from retkd.shards import atomic
 from retkd.stage import Model
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
 
 class Onnx(Exporter):
@@ -22,7 +22,7 @@ class Onnx(Exporter):
 
     def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
         """Trace the graph on the CPU, then open it with ONNX Runtime and the tokenizers package alone."""
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
         from retkd.exporters.golden import golden
         from retkd.exporters.onnx_encoder import OnnxEncoder
         from retkd.exporters.tokens import write_tokenizer

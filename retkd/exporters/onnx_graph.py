@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import nn
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.graphs import COLUMNS, too_large, trace
 from retkd.shards import atomic

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.shards import atomic
 
 UNLIMITED = 10**9

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from retkd.encoders.truncation import require_narrower, shortened
+from retkd.encoders.vectors import FILES, CorpusVectors
 from retkd.errors import WorkspaceError
 from retkd.shards import atomic
-from retkd.truncation import require_narrower, shortened
-from retkd.vectors import FILES, CorpusVectors
 
 BLOCK = 65_536
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from retkd.encoders.vectors import DocIds
 from retkd.indexing.artifact import take, write_description
 from retkd.indexing.base import EncodedIndex, Site
 from retkd.shards import shard_map, shard_name
 from retkd.stage import Inputs, Metrics, Model, Searcher
-from retkd.vectors import DocIds
 
 SAMPLED_QUERIES = 256
 
@@ -26,8 +26,8 @@ class InvertedIndex(EncodedIndex):
 
     def index(self, model: Model, inputs: Inputs, device: str, out: Path) -> Metrics:
         """Write ``postings/``, ``doc_ids.txt`` and ``index.json``; how sparse documents and queries are."""
-        from retkd.sparse_encoder import SparseEncoder
-        from retkd.sparse_vectors import arrays_of, read_matrix, sparse_vectors
+        from retkd.encoders.sparse_encoder import SparseEncoder
+        from retkd.encoders.sparse_vectors import arrays_of, read_matrix, sparse_vectors
 
         began = time.perf_counter()
         encoder = SparseEncoder.load(model.path, device)
@@ -48,7 +48,7 @@ class InvertedIndex(EncodedIndex):
         return metrics
 
     def _measured(self, encoder: Any, vectors: Any, inputs: Inputs, paths: Sequence[Path]) -> Metrics:
-        from retkd.sparse_vectors import active_terms, shares
+        from retkd.encoders.sparse_vectors import active_terms, shares
 
         queries = encoder.represented(_sampled(inputs), "query", inputs.runtime.tokens_per_batch)
         num_documents, postings = len(vectors.doc_ids), 0
@@ -83,14 +83,14 @@ class Postings:
 
     def search(self, queries: Any, k: int) -> tuple[np.ndarray, list[list[str]]]:
         """Scores ``[query, k]``, descending, and the ids of the documents that share a term with the query."""
-        from retkd.sparse_vectors import sparse_topk
+        from retkd.encoders.sparse_vectors import sparse_topk
 
         scores, rows = sparse_topk(queries, self._matrices(), len(self.doc_ids), k, self._memory_mib)
         found = [row[: int((top > 0).sum())] for top, row in zip(scores, rows.tolist(), strict=True)]
         return scores, [[self.doc_ids[row] for row in each] for each in found]
 
     def _matrices(self) -> Iterator[Any]:
-        from retkd.sparse_vectors import read_matrix
+        from retkd.encoders.sparse_vectors import read_matrix
 
         return map(read_matrix, self._paths)
 

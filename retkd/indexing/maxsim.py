@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from retkd.encoders.vectors import DocIds
 from retkd.indexing.artifact import take, write_description
 from retkd.indexing.base import EncodedIndex, Site
 from retkd.stage import Inputs, Metrics, Model, Searcher
-from retkd.vectors import DocIds
 
 FILES = ("vectors.npy", "starts.npy", "doc_ids.txt")
 
@@ -26,8 +26,8 @@ class MaxSimIndex(EncodedIndex):
 
     def index(self, model: Model, inputs: Inputs, device: str, out: Path) -> Metrics:
         """Write ``vectors.npy`` ``[token, dim]``, ``starts.npy``, ``doc_ids.txt`` and ``index.json``."""
-        from retkd.late_interaction_encoder import LateInteractionEncoder
-        from retkd.token_vectors import token_vectors
+        from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
+        from retkd.encoders.token_vectors import token_vectors
 
         began = time.perf_counter()
         encoder = LateInteractionEncoder.load(model.path, device)
@@ -57,7 +57,7 @@ class MaxSimIndex(EncodedIndex):
 
 
 class TokenIndex:
-    """An opened index of token vectors; queries are :class:`retkd.late_interaction_encoder.TokenRows`."""
+    """An opened index of token vectors; queries are :class:`retkd.encoders.late_interaction_encoder.TokenRows`."""
 
     def __init__(self, told: Mapping[str, Any], folder: Path, site: Site) -> None:
         self.told = told
@@ -68,7 +68,7 @@ class TokenIndex:
 
     def search(self, queries: Any, k: int) -> tuple[np.ndarray, list[list[str]]]:
         """Scores ``[query, k]``, descending, and the documents' ids."""
-        from retkd.token_vectors import maxsim_topk
+        from retkd.encoders.token_vectors import maxsim_topk
 
         site = self._site
         scores, rows = maxsim_topk(

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from retkd.encoders.truncation import shortened
+from retkd.encoders.vectors import DocIds
 from retkd.errors import ModelError
 from retkd.indexing import INDEXES
 from retkd.indexing.artifact import read_description
 from retkd.indexing.base import IndexKind, SearchRows, Site
 from retkd.parts import one_of
 from retkd.stage import Searcher
-from retkd.truncation import shortened
-from retkd.vectors import DocIds
 
 
 def opened(folder: Path, device: str = "cpu", memory_mib: int = 512) -> Searcher:

@@ -17,7 +17,7 @@ from retkd.prompt import Prompt
 from retkd.stage import Inputs, Model, Runtime
 
 if TYPE_CHECKING:
-    from retkd.causal_model import CausalModel
+    from retkd.matchers.causal_model import CausalModel
 
 
 class OwnWeights(LLM):
@@ -60,7 +60,7 @@ class LocalSession(Session):
     @cached_property
     def causal(self) -> "CausalModel":
         """The loaded model."""
-        from retkd.causal_model import CausalModel
+        from retkd.matchers.causal_model import CausalModel
         from retkd.resources import device
 
         where = device(self.runtime.device, self.runtime.threads)
@@ -68,7 +68,7 @@ class LocalSession(Session):
 
     def next_token(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NextToken:
         """Exact log-probabilities; what prompts with one ``head`` have in common is read once."""
-        from retkd.causal_model import word_tokens
+        from retkd.matchers.causal_model import word_tokens
 
         rows = self._rows(prompts, 1)
         tokens = word_tokens(self.causal.tokenizer, words, self.weights.ref)
@@ -96,7 +96,7 @@ class LocalSession(Session):
         return [str(answer["text"]) for answer in self.stored(prompts, {"max_tokens": max_tokens}, ask)]
 
     def _rows(self, prompts: Sequence[Prompt], max_tokens: int) -> list[list[int]]:
-        from retkd.causal_model import prompt_rows, require_room
+        from retkd.matchers.causal_model import prompt_rows, require_room
 
         tokenizer, where = self.causal.tokenizer, self.weights.ref
         rows = prompt_rows(tokenizer, prompts, self.llm.template, self.llm.template_options, where)

@@ -70,7 +70,7 @@ class VLLMSession(Session):
 
     def next_token(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NextToken:
         """Log-probabilities among the most likely tokens; an answer that is none of them has none."""
-        from retkd.causal_model import word_tokens
+        from retkd.matchers.causal_model import word_tokens
 
         tokens = word_tokens(self.engine.get_tokenizer(), words, self.weights.ref)
         values, floors = np.full((len(prompts), len(words)), np.nan), np.empty(len(prompts))
@@ -103,7 +103,7 @@ class VLLMSession(Session):
         return [each.outputs[0] for each in made]
 
     def _rows(self, prompts: Sequence[Prompt], max_tokens: int) -> list[list[int]]:
-        from retkd.causal_model import prompt_rows, require_room
+        from retkd.matchers.causal_model import prompt_rows, require_room
 
         tokenizer, where = self.engine.get_tokenizer(), self.weights.ref
         rows = prompt_rows(tokenizer, prompts, self.llm.template, self.llm.template_options, where)

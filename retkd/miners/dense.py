@@ -35,7 +35,7 @@ class DenseMiner(Miner):
 
     def prepare(self, inputs: Inputs) -> object:
         """(encoder, what searches)."""
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
         from retkd.resources import device
 
         where = device(inputs.runtime.device, inputs.runtime.threads)
@@ -76,7 +76,7 @@ class _Exact:
     """Exact search over the collection's vectors in the store, which are encoded if they are not there."""
 
     def __init__(self, encoder: Any, model: str, inputs: Inputs) -> None:
-        from retkd.vectors import corpus_vectors
+        from retkd.encoders.vectors import corpus_vectors
 
         self.corpus = corpus_vectors(encoder, inputs.models[model], inputs.collection, inputs.store, inputs.runtime)
         self.vectors, self.doc_ids = self.corpus.vectors, self.corpus.doc_ids

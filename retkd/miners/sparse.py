@@ -24,9 +24,9 @@ class SparseMiner(Miner):
 
     def prepare(self, inputs: Inputs) -> object:
         """(encoder, the documents' term weights)."""
+        from retkd.encoders.sparse_encoder import SparseEncoder
+        from retkd.encoders.sparse_vectors import sparse_vectors
         from retkd.resources import device
-        from retkd.sparse_encoder import SparseEncoder
-        from retkd.sparse_vectors import sparse_vectors
 
         model = inputs.models[self.model]
         encoder = SparseEncoder.load(model.path, device(inputs.runtime.device, inputs.runtime.threads), self.max_length)
@@ -36,7 +36,7 @@ class SparseMiner(Miner):
         self, queries: Sequence[Query], inputs: Inputs, prepared: object, depth: int, split: str | None
     ) -> list[Ranking]:
         """Documents that share a term with the query, by score, then in the collection's order."""
-        from retkd.sparse_vectors import sparse_topk
+        from retkd.encoders.sparse_vectors import sparse_topk
 
         ready: Any = prepared
         encoder, vectors = ready

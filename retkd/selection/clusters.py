@@ -24,7 +24,7 @@ class Clusters(Part):
 
     def topics(self, query_ids: Sequence[str], split: str, inputs: "Inputs") -> np.ndarray:
         """int32 per query. The same seed gives the same topics."""
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
         from retkd.resources import device
 
         texts = {query.query_id: query.text for query in inputs.collection.queries(split)}

@@ -50,7 +50,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 def _tried(config: Config, inputs: Inputs) -> dict[str, dict[str, Any]]:
     from retkd import candidates as table
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.errors import DataError
     from retkd.evaluation.dev_reranking import Reranking
     from retkd.resources import device

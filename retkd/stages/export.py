@@ -96,8 +96,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 def _cut(model: Model, dim: int, folder: Path) -> Model:
     """The model with vectors of ``dim`` coordinates, saved in ``folder``: what the exports are compared with."""
     from retkd.batching import settle
-    from retkd.encoder import Encoder as LoadedEncoder
-    from retkd.truncation import cut_model, require_narrower
+    from retkd.encoders.encoder import Encoder as LoadedEncoder
+    from retkd.encoders.truncation import cut_model, require_narrower
 
     encoder = LoadedEncoder.load(model.path)
     require_narrower(dim, encoder.dim, "stage export, dim")

@@ -55,11 +55,11 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Encode the corpus, or take its vectors from the store; build the index; measure it against exact search."""
     import numpy as np
 
-    from retkd.encoder import Encoder as LoadedEncoder
+    from retkd.encoders.encoder import Encoder as LoadedEncoder
+    from retkd.encoders.vectors import corpus_vectors
     from retkd.indexing.artifact import cut_vectors, take_vectors, write_description
     from retkd.indexing.base import Site
     from retkd.resources import device
-    from retkd.vectors import corpus_vectors
 
     runtime, model = inputs.runtime, inputs.models[config.model]
     where = device(runtime.device, runtime.threads)

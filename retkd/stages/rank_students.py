@@ -49,14 +49,14 @@ class Config(StageConfig):
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish ``students.json``."""
-    import retkd.encoder
+    import retkd.encoders.encoder
     from retkd.resources import device
     from retkd.shards import atomic
     from retkd.students.similarity import activations
 
     where = device(inputs.runtime.device, inputs.runtime.threads)
     texts = sampled_texts(inputs.collection, config.num_texts)
-    teacher = retkd.encoder.Encoder.load(inputs.models[config.teacher].path, where, config.max_length)
+    teacher = retkd.encoders.encoder.Encoder.load(inputs.models[config.teacher].path, where, config.max_length)
     told = activations(teacher, texts)
     rows = [_row(name, config, inputs, texts, told, where) for name in config.students]
     rows.sort(key=lambda row: (-row["score"], row["parameters"], row["name"]))

@@ -73,11 +73,11 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
+    from retkd.encoders.vectors import note_document_tower
     from retkd.resources import device
     from retkd.training.examples import Repeated
     from retkd.training.student_training import assembled
     from retkd.training.trainer import train, write_trace
-    from retkd.vectors import note_document_tower
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
@@ -122,7 +122,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Path) -> dict[str, float]:
     """Publish the model of each exit; how fast each encodes queries and documents."""
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.exporters.speed import document_speed, query_speed
     from retkd.students.multi_exit import exit_model
 
@@ -159,7 +159,7 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
 def save_encoder(encoder: Any, folder: Path) -> None:
     """Save an encoder as sentence-transformers does, without its generated model card."""
     from retkd.batching import settle
-    from retkd.encoder import SIDES
+    from retkd.encoders.encoder import SIDES
 
     for side in SIDES:
         settle(encoder.tokenizer(side), encoder.max_length(side))
@@ -194,7 +194,7 @@ def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list
 
 def _sparsity(encoder: Any, queries: list[str], documents: list[str], tokens_per_batch: int | None) -> dict[str, float]:
     """How many terms the trained student gives to a text."""
-    from retkd.sparse_vectors import sparsity
+    from retkd.encoders.sparse_vectors import sparsity
 
     asked = encoder.represented(queries, "query", tokens_per_batch)
     return sparsity(asked, encoder.represented(documents, "document", tokens_per_batch))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from retkd.parts import Part
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.training.companion import Companion
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.training.companion import Companion
 

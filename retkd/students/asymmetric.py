@@ -11,7 +11,7 @@ from retkd.parts import Part, one_of, registry
 from retkd.students.base import OneTransformer, Student
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.stage import Model
 
 
@@ -30,7 +30,7 @@ class StaticTower(Part):
         from sentence_transformers.sentence_transformer.modules import StaticEmbedding
         from tokenizers import Tokenizer
 
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
 
         words = document[0].auto_model.get_input_embeddings().weight.detach().numpy().copy()
         vectors = words if self.start == "word_embeddings" else _alone(Encoder(document.eval()), len(words))
@@ -90,7 +90,7 @@ class Asymmetric(Student):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Normalize, Router
 
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
 
         folder = models[self.document.base].path
         document: Any = SentenceTransformer(str(folder), device="cpu")

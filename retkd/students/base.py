@@ -12,7 +12,7 @@ from retkd.parts import AnyModel, Part
 from retkd.students.initialisation import Layers
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.stage import Model
 
 

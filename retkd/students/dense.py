@@ -12,7 +12,7 @@ from retkd.students.inheritance import texts_of
 from retkd.students.steps import AnyInheritance
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.training.companion import Companion
 
 
@@ -50,7 +50,7 @@ class Dense(OneTransformer):
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Normalize
 
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
 
         base = SentenceTransformer(str(folder), device="cpu")
         prompts = self.prompts_over(base)

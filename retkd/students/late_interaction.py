@@ -10,7 +10,7 @@ from retkd.parts import LateInteractionBase
 from retkd.students.base import OneTransformer, told_of
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
 
 class LateInteraction(OneTransformer):
@@ -38,7 +38,7 @@ class LateInteraction(OneTransformer):
         """The untrained student from the base checkpoint in ``folder``."""
         from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-        from retkd.late_interaction_encoder import LateInteractionEncoder
+        from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 
         whole = told_of(folder).get("model_type") == "MultiVectorEncoder"
         if whole and self.model_fields_set & {"dim", "skip"}:

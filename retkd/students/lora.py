@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt
 from retkd.students.adaptation import Adaptation
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.training.companion import Companion
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.layers import layer_list
 from retkd.students.feed_forward import feed_forwards, size_name

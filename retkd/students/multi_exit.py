@@ -11,8 +11,8 @@ from retkd.students.dense import Dense
 from retkd.students.initialisation import First, keep_layers
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
-    from retkd.exits import ExitEncoder
+    from retkd.encoders.encoder import Encoder
+    from retkd.encoders.exits import ExitEncoder
 
 CHECKED = ("a text to compare by", "and another, which is longer than the first one")
 MOST_APART = 1e-4
@@ -63,7 +63,7 @@ class MultiExit(Dense):
         """The untrained student. Raises :class:`ModelError` where an early exit is not what fewer layers would give."""
         from torch import nn
 
-        from retkd.exits import ExitEncoder
+        from retkd.encoders.exits import ExitEncoder
         from retkd.layers import stack_shape
 
         encoder = super().build(folder, device, collection)
@@ -94,7 +94,7 @@ def exit_model(encoder: "ExitEncoder", exit: int) -> "Encoder":
     """The model of one exit alone: its layers, the final norm, its head; a copy."""
     from sentence_transformers import SentenceTransformer
 
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
     if exit == encoder.exits[-1]:
         return Encoder(encoder.model)
@@ -121,7 +121,7 @@ def _with_head(encoder: "Encoder") -> "Encoder":
     """The encoder with a head after its pooling."""
     from sentence_transformers import SentenceTransformer
 
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
     transformer, pooling, *after = list(encoder.model)
     modules: list[Any] = [transformer, pooling, _head(encoder.dim), *after]

@@ -9,7 +9,7 @@ from retkd.students.adaptation import Adaptation
 from retkd.students.initialisation import Every, Layers
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.training.companion import Companion
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.layers import layer_list
 

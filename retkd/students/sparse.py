@@ -11,7 +11,7 @@ from retkd.parts import SparseBase
 from retkd.students.base import OneTransformer, told_of
 
 if TYPE_CHECKING:
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
 
 PAST_ZERO = 20.0
 """Added to a hidden state, after which GELU and its like are the identity."""
@@ -42,7 +42,7 @@ class Sparse(OneTransformer):
         from sentence_transformers import SparseEncoder as Loaded
         from sentence_transformers.sparse_encoder.modules import SpladePooling
 
-        from retkd.sparse_encoder import SparseEncoder
+        from retkd.encoders.sparse_encoder import SparseEncoder
 
         transformer = self._transformer(folder)
         self.shape(transformer, folder)

@@ -18,7 +18,7 @@ class BecaTeacher(TaughtTeacher):
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw logits through the pair-score store."""
-        from retkd.beca_scorer import BecaScorer
+        from retkd.matchers.beca_scorer import BecaScorer
         from retkd.resources import device
 
         texts = pair_texts(splits, inputs)

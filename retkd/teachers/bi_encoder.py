@@ -19,9 +19,9 @@ class BiEncoder(Teacher):
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Scores from the corpus vectors in the store; only queries are encoded here."""
-        from retkd.encoder import Encoder
+        from retkd.encoders.encoder import Encoder
+        from retkd.encoders.vectors import corpus_vectors
         from retkd.resources import device
-        from retkd.vectors import corpus_vectors
 
         model = inputs.models[self.model]
         encoder = Encoder.load(model.path, device(inputs.runtime.device, inputs.runtime.threads))

@@ -6,15 +6,15 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from retkd.errors import ModelError
-from retkd.labels import Labels
-from retkd.pair_models import Attention, Precision, load_model
+from retkd.matchers.labels import Labels
+from retkd.matchers.pair_models import Attention, Precision, load_model
+from retkd.matchers.passages import Passages
+from retkd.matchers.templates import NOTHING_AROUND, PairTemplate, own_template
 from retkd.pair_scores import teacher_address
 from retkd.parts import CrossEncoder as CrossEncoderField
-from retkd.passages import Passages
 from retkd.stage import Inputs, Model
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
 from retkd.teachers.stored import Stored, pair_lengths, pairs_of
-from retkd.templates import NOTHING_AROUND, PairTemplate, own_template
 
 ALWAYS_NAMED = ("kind", "max_length", "query_max_length", "precision")
 CHANGES_NO_SCORE = ("model", "pairs_per_shard")
@@ -70,7 +70,7 @@ class CrossEncoderTeacher(Teacher):
 
     def scorer(self, model: Model, inputs: Inputs) -> Any:
         """The :class:`PairScorer` of these fields."""
-        from retkd.cross_encoder import PairScorer
+        from retkd.matchers.cross_encoder import PairScorer
 
         passages = Passages(self.passage_tokens, self.passage_stride, self.max_passages)
         return PairScorer.around(
@@ -88,7 +88,7 @@ class CrossEncoderTeacher(Teacher):
 
         runtime = inputs.runtime
         if self.backend != "torch":
-            from retkd.pair_graph import load_graph
+            from retkd.matchers.pair_graph import load_graph
 
             if runtime.device not in ("auto", "cpu"):
                 raise ModelError(

@@ -24,8 +24,8 @@ class LateInteraction(Teacher):
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Sums of MaxSim through the pair-score store."""
+        from retkd.encoders.token_encoder import TokenEncoder
         from retkd.resources import device
-        from retkd.token_encoder import TokenEncoder
 
         texts = pair_texts(splits, inputs)
         model = inputs.models[self.model]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retkd.cross_encoder import Pair
+from retkd.matchers.cross_encoder import Pair
 from retkd.pair_scores import PairScores, ScoreShard, pair_key
 from retkd.parts import Scale
 from retkd.stage import Inputs

@@ -30,8 +30,8 @@ class UniEncoderTeacher(TaughtTeacher):
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw logits through the pair-score store."""
+        from retkd.matchers.uni_scorer import UniScorer
         from retkd.resources import device
-        from retkd.uni_scorer import UniScorer
 
         texts = pair_texts(splits, inputs)
         model = inputs.models[self.model]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from retkd.batch import Batch, Example, ScoredBatch
 from retkd.collections.base import Collection
-from retkd.cross_encoder import PairScorer
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.losses.mutual import mutual_kl
+from retkd.matchers.cross_encoder import PairScorer
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Model
 from retkd.training.collator import Collator

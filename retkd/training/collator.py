@@ -10,7 +10,7 @@ import torch
 from retkd import processes
 from retkd.batch import Batch, Example, Features
 from retkd.batching import PASS_COST, pass_limits
-from retkd.encoder import Side
+from retkd.encoders.encoder import Side
 from retkd.training.dense_teacher import DenseTeacher
 
 

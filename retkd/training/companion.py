@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from retkd.batch import Batch
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 
 
 class Companion(nn.Module):

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retkd import processes
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
+from retkd.encoders.vectors import corpus_vectors
 from retkd.shards import atomic
 from retkd.stage import Inputs
-from retkd.vectors import corpus_vectors
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch, Features, ScoredBatch
-from retkd.encoder import Encoder, Side
+from retkd.encoders.encoder import Encoder, Side
 from retkd.objectives.base import Objective, Training
 from retkd.objectives.terms import Terms
 from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Batch
-from retkd.exits import ExitEncoder
+from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Objective, Training
 from retkd.training.distillation import DistilledEncoder, WeightedObjective, looked_up, scored
 

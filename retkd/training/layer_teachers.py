@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.layers import StackShape, stack_shape
 from retkd.stage import Inputs

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from retkd.batch import Features, ScoredBatch
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.training.states import Reads, States, recorded
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from retkd.encoder import Encoder
-from retkd.exits import ExitEncoder
+from retkd.encoders.encoder import Encoder
+from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Inputs
 from retkd.training.collator import Collator

@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from retkd import processes
 from retkd.batch import Batch, Example, Features, ScoredBatch
 from retkd.batching import settle
-from retkd.beca import Beca
-from retkd.beca_scorer import BecaScorer
-from retkd.cross_encoder import Pair, PairScorer
 from retkd.errors import ModelError, RecipeError
 from retkd.layers import layer_list
+from retkd.matchers.beca import Beca
+from retkd.matchers.beca_scorer import BecaScorer
+from retkd.matchers.cross_encoder import Pair, PairScorer
+from retkd.matchers.segment_head import SegmentCrossEncoder
+from retkd.matchers.uni_encoder import UniEncoder
+from retkd.matchers.uni_scorer import UniScorer
 from retkd.objectives.base import Objective, Training
-from retkd.segment_head import SegmentCrossEncoder
 from retkd.training.collator import Collator, lists
 from retkd.training.dense_teacher import DenseTeacher
 from retkd.training.distillation import WeightedObjective
 from retkd.training.partners import CrossEncoderPartner
 from retkd.training.passes import drawing_apart, gathered
-from retkd.uni_encoder import UniEncoder
-from retkd.uni_scorer import UniScorer
 
 if TYPE_CHECKING:
     from retkd.stages.teach import Config

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.exporters.onnx import Onnx
 from retkd.exporters.onnx_encoder import OnnxEncoder

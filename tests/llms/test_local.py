@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from retkd.answers import Answers
-from retkd.causal_model import CausalModel
 from retkd.digests import FileDigests
 from retkd.errors import MissingExtraError, RetkdError
 from retkd.llms.local import Transformers
 from retkd.llms.vllm import VLLM
+from retkd.matchers.causal_model import CausalModel
 from retkd.models import resolve
 from retkd.prompt import Prompt
 from retkd.stage import Inputs
@@ -113,7 +113,7 @@ def test_vllm_says_what_is_missing(inputs: MakeInputs, folder: Path) -> None:
 
 def test_a_gguf_file_needs_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.gguf").touch()
-    monkeypatch.setattr("retkd.causal_model.find_spec", lambda name: None)
+    monkeypatch.setattr("retkd.matchers.causal_model.find_spec", lambda name: None)
     with pytest.raises(RetkdError, match=r"a model in a GGUF file needs the package gguf.*\n.*retkd\[gguf\]"):
         CausalModel.load(tmp_path, "cpu")
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd import sparse_vectors
 from retkd.collections.base import Collection
+from retkd.encoders import sparse_vectors
+from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.miners.sparse import SparseMiner
-from retkd.sparse_encoder import SparseEncoder
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError
 from tests.tiny import tiny_sparse_encoder

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from retkd.batch import Batch
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.losses.contrastive import infonce
 from retkd.losses.layers import gold_nll, layer_weights

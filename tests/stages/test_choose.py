@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from retkd import candidates
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import DataError
 from retkd.evaluation.dev_reranking import Reranking
 from retkd.stages.choose import Config, run

@@ -89,7 +89,7 @@ def test_every_system_is_measured_on_every_split(inputs, evaluated):
 
 
 def test_the_run_files_are_the_rankings_of_index_and_table(inputs, evaluated):
-    from retkd.encoder import Encoder
+    from retkd.encoders.encoder import Encoder
     from retkd.indexing.search import SearchIndex
 
     out, _ = evaluated

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.cross_encoder import PairScorer
 from retkd.errors import DataError
+from retkd.matchers.cross_encoder import PairScorer
 from retkd.stages.score import Config, run
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher

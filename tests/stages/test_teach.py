@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from retkd import candidates
-from retkd.cross_encoder import PairScorer
 from retkd.errors import DataError, ScaleError
+from retkd.matchers.cross_encoder import PairScorer
 from retkd.selection.rules import select
 from retkd.selection.samplers import Random
 from retkd.stages.teach import OUTPUTS, Config, run

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import DataError, ScaleError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL

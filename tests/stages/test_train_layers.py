@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL

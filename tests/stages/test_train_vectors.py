@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cosine import Cosine
 from retkd.objectives.kl import KL

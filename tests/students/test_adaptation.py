@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from retkd.students.gradual import Gradual

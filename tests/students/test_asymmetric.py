@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.stage import Model
 from retkd.students.asymmetric import Asymmetric, DocumentTower, StaticTower, TransformerTower

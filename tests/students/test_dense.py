@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from tests.tiny import WORDS, tiny_bert, tiny_encoder

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 from retkd.errors import ModelError
-from retkd.late_interaction_encoder import LateInteractionEncoder
 from retkd.objectives.contrastive import InfoNCE
 from retkd.students.late_interaction import LateInteraction
 from retkd.training.collator import Collator

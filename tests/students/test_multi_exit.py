@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 
 from retkd.batch import Batch
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
+from retkd.encoders.exits import ExitEncoder
 from retkd.errors import ModelError
-from retkd.exits import ExitEncoder
 from retkd.losses.listwise import kl
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL

@@ -1,8 +1,8 @@
 import torch
 
+from retkd.encoders.token_encoder import maxsim
 from retkd.losses.listwise import kl
 from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_scores, own_scores
-from retkd.token_encoder import maxsim
 
 
 def test_scores_are_inner_products_of_every_query_with_every_document() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from retkd.students.similarity import (

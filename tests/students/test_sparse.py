@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.errors import ModelError
-from retkd.sparse_encoder import SparseEncoder
 from retkd.students.sparse import Sparse
 from tests.tiny import WORDS, tiny_bert, tiny_encoder, tiny_sparse_encoder
 

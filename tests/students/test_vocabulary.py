@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from retkd.collections.base import Collection
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from retkd.students.vocabulary import Vocabulary, frequent, needed, token_counts, with_characters

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.encoder import Encoder
+from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.students.dense import Dense
 from retkd.students.width import Width, leading, narrowed

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from transformers import BertForSequenceClassification
 
 from retkd.collections.base import Collection
-from retkd.cross_encoder import PairScorer
 from retkd.errors import DataError, ModelError
-from retkd.labels import LabelOdds
+from retkd.matchers.cross_encoder import PairScorer
+from retkd.matchers.labels import LabelOdds
+from retkd.matchers.templates import PairTemplate
 from retkd.pair_scores import teacher_address
 from retkd.teachers.base import Rows
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
-from retkd.templates import PairTemplate
 from tests.conftest import MakeInputs
 from tests.tables import pairs
 from tests.teachers.rows import everything, lists, two_splits
@@ -213,7 +213,7 @@ def test_long_documents_by_their_best_passage(inputs: MakeInputs, cross_encoder_
 def test_the_graph_is_made_once_and_scores_like_the_model(
     inputs: MakeInputs, cross_encoder_folder: Path, tmp_path: Path, quantise: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retkd import pair_graph
+    from retkd.matchers import pair_graph
 
     rows, ready = [everything("train", lists("train", 0))], inputs(models={"ce": cross_encoder_folder})
     expected = TEACHER.judge("ce", rows, ready, tmp_path / "torch").scores["train"]

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from retkd.beca import Beca
-from retkd.beca_scorer import BecaScorer
 from retkd.collections.base import Collection
+from retkd.encoders.token_encoder import TokenEncoder
+from retkd.matchers.beca import Beca
+from retkd.matchers.beca_scorer import BecaScorer
+from retkd.matchers.uni_encoder import UniEncoder
+from retkd.matchers.uni_scorer import UniScorer
 from retkd.teachers.base import Rows, Teacher
 from retkd.teachers.beca import BecaTeacher
 from retkd.teachers.late_interaction import LateInteraction
 from retkd.teachers.uni_encoder import UniEncoderTeacher
-from retkd.token_encoder import TokenEncoder
-from retkd.uni_encoder import UniEncoder
-from retkd.uni_scorer import UniScorer
 from tests.conftest import MakeInputs
 from tests.faults import StopError
 from tests.tables import pairs

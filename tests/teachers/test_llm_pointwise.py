@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.causal_model import CausalModel
 from retkd.collections.base import Collection
 from retkd.errors import ModelError
+from retkd.matchers.causal_model import CausalModel
 from retkd.prompt import shipped_prompt
 from retkd.stages import score
 from retkd.teachers.base import Rows

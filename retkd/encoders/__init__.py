@@ -1,0 +1,66 @@
+"""Encoders by their kind: dense vectors, term weights, token vectors; and what they make of texts, compared."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from retkd.encoders.encoder import Encoder
+
+WHAT = {
+    "encoder": "one dense vector for a text",
+    "sparse_encoder": "weights of terms",
+    "late_interaction_encoder": "one vector for a token",
+}
+"""A kind of encoder -> what it makes of a text."""
+FITTING = {kind: (kind,) for kind in WHAT} | {"encoder": ("encoder", "asymmetric_encoder")}
+"""A kind of encoder -> what a stage may give to be read as one."""
+
+
+def load_encoder(kind: str, path: Path, device: str = "cpu") -> "Encoder":
+    """The model in ``path``, which is of this kind, a key of ``WHAT``."""
+    if kind == "sparse_encoder":
+        from retkd.encoders.sparse_encoder import SparseEncoder
+
+        return SparseEncoder.load(path, device)
+    if kind == "late_interaction_encoder":
+        from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
+
+        return LateInteractionEncoder.load(path, device)
+    assert kind == "encoder", kind
+    from retkd.encoders.encoder import Encoder
+
+    return Encoder.load(path, device)
+
+
+def kind_in(path: Path) -> str:
+    """The kind of encoder in a folder: a key of ``WHAT``. A bare transformers folder is a dense encoder."""
+    told = path / "config_sentence_transformers.json"
+    kind = str(json.loads(told.read_text(encoding="utf-8")).get("model_type")) if told.is_file() else ""
+    return {"SparseEncoder": "sparse_encoder", "MultiVectorEncoder": "late_interaction_encoder"}.get(kind, "encoder")
+
+
+def all_scores(queries: Any, documents: Any) -> "np.ndarray":
+    """Scores ``[query, document]`` of what an encoder made of them: a few of each, not a corpus."""
+    import numpy as np
+
+    from retkd.encoders.late_interaction_encoder import TokenRows
+
+    if isinstance(queries, TokenRows):
+        found = [[(q @ d.T).max(axis=1).sum() for d in documents] for q in queries]
+        return np.array(found, dtype=np.float32).reshape(len(queries), len(documents))
+    scores = queries @ documents.T
+    return np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
+
+
+def written_out(found: Any) -> "np.ndarray":
+    """The vectors ``[row, dim]`` of what an encoder made of texts, zeros and all; a row is a text, or a token."""
+    import numpy as np
+
+    from retkd.encoders.late_interaction_encoder import TokenRows
+
+    if isinstance(found, TokenRows):
+        return found.vectors
+    return found if isinstance(found, np.ndarray) else np.asarray(found.toarray())
