@@ -47,8 +47,8 @@ class Config(Optimisation, StageConfig):
         default="classifier",
         description="classifier: one label on [CLS]. segments: compares the two texts' mean vectors, so that a "
         "sentence encoder begins as a judge and not at random (retkd/matchers/segment_head.py). uni: the same over all "
-        "candidates of a query in one pass (retkd/matchers/uni_encoder.py). beca: texts encoded apart, a matcher over their tokens "
-        "(retkd/matchers/beca.py). A base with this head goes on with it; any other gets a new one",
+        "candidates of a query in one pass (retkd/matchers/uni_encoder.py). beca: texts encoded apart, a matcher over "
+        "their tokens (retkd/matchers/beca.py). A base with this head goes on with it; any other gets a new one",
     )
     mask: Literal["blocked", "arrow"] = Field(
         default="blocked",
