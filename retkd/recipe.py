@@ -155,6 +155,12 @@ def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any
         base = _extended(path, str(extended))
         if base in below:
             raise RecipeError("recipes extend each other in a circle", where=path, seen=" -> ".join(map(str, below)))
+        if "stages" in raw:
+            raise RecipeError(
+                "a recipe that extends another cannot have `stages`: they would replace all of the other's",
+                where=f"{path}, key stages",
+                next_step="put what differs under `set`, as in `set: {stages.train.steps: 10}`; a new stage goes there whole",
+            )
         raw = {**_whole(base, _text(base), (*below, path.resolve())), **raw}
     return applied(raw, changes)
 

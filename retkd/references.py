@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retkd.columns import column_problems
 from retkd.errors import RecipeError, did_you_mean
 from retkd.parts import FileInput, ModelInput, marked
 from retkd.problems import Lines
@@ -12,6 +13,13 @@ from retkd.stages import STAGES
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
+KIND_OF_SYSTEM = {
+    "sparse_encoder": "sparse",
+    "sparse_index": "sparse",
+    "late_interaction_encoder": "late_interaction",
+    "late_interaction_index": "late_interaction",
+}
+INDEX_OF_SYSTEM = {"sparse": "inverted", "late_interaction": "maxsim"}
 PACKAGE = "package"
 """``package:NAME`` is a model inside an installed package, whatever the stages are called."""
 
@@ -139,7 +147,9 @@ def reference_problems(recipe: "Recipe", lines: Lines) -> list[RecipeError]:
         try:
             run_order(recipe.stages)
         except RecipeError as error:
-            problems.append(error)
+            return [error]
+        problems += column_problems(recipe, lines)
+        problems += [problem for name in recipe.stages for problem in _index_problems(recipe, name, lines)]
     return problems
 
 
@@ -174,9 +184,38 @@ def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> Rec
             where=where,
             seen=f"{value} is of kind {stages[value].kind}, which gives {', '.join(given)}",
             allowed=", ".join(fitting) or f"a stage that gives {wanted}",
-            next_step=getattr(marker, "why", None),
+            next_step=getattr(marker, "why", None) or _read_as(given),
         )
     return None
+
+
+def _read_as(given: tuple[str, ...]) -> str | None:
+    """How an evaluation reads what is no dense encoder."""
+    kind = next((KIND_OF_SYSTEM[each] for each in given if each in KIND_OF_SYSTEM), None)
+    return f"a system of kind {kind} reads it, an index recipe {INDEX_OF_SYSTEM[kind]} holds it" if kind else None
+
+
+def _index_problems(recipe: "Recipe", name: str, lines: Lines) -> list[RecipeError]:
+    """A system that encodes queries by another model than the documents of its index: they would lie in different spaces."""
+    problems = []
+    for system, told in getattr(recipe.stages[name], "systems", {}).items():
+        model = getattr(told, "model", None)
+        index = recipe.stages.get(str(getattr(told, "index", "")))
+        held = getattr(index, "model", None)
+        if held is None or held == model:
+            continue
+        student = getattr(recipe.stages.get(str(model)), "student", None)
+        if student is None or student.stored_documents != held:
+            problems.append(
+                RecipeError(
+                    f"the system {system!r} searches an index of another model's documents",
+                    where=lines.where(("stages", name, "systems", system)),
+                    seen=f"model {model}, and {told.index} is of {held}",
+                    allowed=f"an index stage with `model: {model}`",
+                    next_step="queries and documents would lie in different spaces: name the index of this model",
+                )
+            )
+    return problems
 
 
 def _model_problem(stages: dict[str, Any], marker: ModelInput, value: str, where: str) -> RecipeError | None:

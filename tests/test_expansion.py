@@ -123,7 +123,11 @@ def test_two_evaluations_share_controls_that_are_the_same(tmp_path: Path) -> Non
 
 
 def test_controls_of_a_student_that_no_stage_trains(tmp_path: Path) -> None:
-    path = written(tmp_path, **{"model: train, index: index": "model: /models/done, index: index"})
+    done = {
+        "model: train, index: index": "model: /models/done, index: index",
+        "model: train\n": "model: /models/done\n",
+    }
+    path = written(tmp_path, **done)
     with pytest.raises(RecipeError) as error:
         load(path)
     assert str(error.value) == (

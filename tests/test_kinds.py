@@ -263,16 +263,14 @@ def test_an_index_of_dense_vectors_over_a_sparse_student_is_refused(tmp_path: Pa
     told = problem(written(tmp_path, SPARSE, recipe="flat"))
     assert "the stage 'train' does not give encoder" in told
     assert "seen: train is of kind train, which gives sparse_encoder" in told
-    assert (
-        "an index recipe of kind faiss holds one dense vector for a text: choose another `recipe`, or another model"
-        in told
-    )
+    assert "an index recipe of kind faiss holds one dense vector for a text: choose another `recipe` (inverted" in told
 
 
 def test_a_system_of_another_kind_is_refused(tmp_path: Path) -> None:
     told = problem(written(tmp_path, LATE, system="dense"))
     assert "the stage 'index' does not give index" in told
     assert "seen: index is of kind index, which gives late_interaction_index" in told
+    assert "next step: a system of kind late_interaction reads it, an index recipe maxsim holds it" in told
 
 
 def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

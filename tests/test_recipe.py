@@ -116,6 +116,15 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     assert list(recipe.stages) == list(load(tmp_path / "recipe.yaml").stages)
 
 
+def test_stages_beside_extends_are_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    path.write_text("extends: recipe.yaml\nname: other\nstages: {train: {steps: 4}}\n")
+    told = error_of(path)
+    assert told.startswith("a recipe that extends another cannot have `stages`")
+    assert "next step: put what differs under `set`, as in `set: {stages.train.steps: 10}`" in told
+
+
 def test_recipes_that_extend_each_other(tmp_path: Path) -> None:
     for name, base in (("a", "b"), ("b", "a")):
         (tmp_path / f"{name}.yaml").write_text(f"extends: {base}.yaml\n")

@@ -193,3 +193,31 @@ def test_a_stage_named_package_hides_no_package() -> None:
         None,
         None,
     ]
+
+
+def test_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
+    more = "  other: {kind: index, model: /models/base, recipe: flat}\n  evaluate:\n"
+    path = written(tmp_path, **{"  evaluate:\n": more, "model: train, index: index": "model: train, index: other"})
+    told = error_of(path)
+    assert "the system 'student' searches an index of another model's documents" in told
+    assert "seen: model train, and other is of /models/base\n" in told
+    assert "allowed: an index stage with `model: train`" in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("- {kind: kl, teacher: ce}", "- {kind: kl, teacher: cee}", "stages.train.objective.0"),
+        (
+            "{kind: margin, teacher: ce, margin: 1.0}",
+            "{kind: margin, teacher: cee}",
+            "stages.select.filters.0.teacher",
+        ),
+        ("filters: [", "teacher: cee\n    filters: [", "stages.select.teacher"),
+    ],
+)
+def test_a_teacher_that_no_stage_before_gives(tmp_path: Path, old: str, new: str, key: str) -> None:
+    told = error_of(written(tmp_path, **{old: new}))
+    assert "gives a teacher 'cee'" in told
+    assert f"key {key}\n" in told
+    assert told.endswith("allowed: ce\n      next step: did you mean 'ce'?")

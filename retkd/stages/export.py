@@ -65,7 +65,8 @@ class Config(StageConfig):
         first, *rest = self.targets
         written = tuple(given for given in first.WRITES if all(given in target.WRITES for target in rest))
         fewest = min(self.targets, key=lambda target: len(target.WRITES))
-        return {"model": ModelInput(written, f"the target {fewest.kind} writes no other: choose other `targets`")}
+        why = f"the target {fewest.kind} writes no other: choose other `targets`, such as [{{kind: sentence_transformers}}]"
+        return {"model": ModelInput(written, why)}
 
 
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:

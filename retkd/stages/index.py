@@ -46,7 +46,8 @@ class Config(StageConfig):
         """The kind of encoder that the recipe reads."""
         reads = self.recipe.READS
         held = (
-            f"an index recipe of kind {self.recipe.kind} holds {WHAT[reads]}: choose another `recipe`, or another model"
+            f"an index recipe of kind {self.recipe.kind} holds {WHAT[reads]}: choose another `recipe` (inverted for a sparse "
+            "student, maxsim for a late-interaction one), or another model"
         )
         return {"model": ModelInput(FITTING[reads], held)}
 
