@@ -41,6 +41,8 @@ TEACHING = [
 ]
 TEACHERS = {name: taught(name) for name in ("encoder", "cross", "uni", "beca", "ensemble")}
 
+LABELLED = "stages.select.unlabelled=drop"
+"""These samplers compare with the score of a positive."""
 BELOW = "{kind: margin, teacher: encoder, margin: 0.0}"
 RANDOM = "{kind: random, num_negatives: 4, pool: 16}"
 SELECTION = {
@@ -49,8 +51,8 @@ SELECTION = {
     "top 4, margin": selection("{kind: top_k, num_negatives: 4}", BELOW),
     "top 4": selection("{kind: top_k, num_negatives: 4}"),
     "absolute 0.6": selection(RANDOM, "{kind: absolute, teacher: encoder, max_score: 0.6}"),
-    "simans": selection("{kind: simans, by: encoder, num_negatives: 4, a: 200.0}"),
-    "tas_b": selection("{kind: tas_b, by: encoder, num_negatives: 4}"),
+    "simans": [*selection("{kind: simans, by: encoder, num_negatives: 4, a: 200.0}"), LABELLED],
+    "tas_b": [*selection("{kind: tas_b, by: encoder, num_negatives: 4}"), LABELLED],
 }
 
 IN_BATCH = "{kind: in_batch_kl, model: encoder}"

@@ -193,8 +193,8 @@ def test_soft_ce_refuses_raw_scores_and_says_where_weights_come_from() -> None:
 def test_chatbot_mix_copies_the_teachers_numbers_of_own_candidates() -> None:
     scored_batch = made()
     batch = scored_batch.batch
-    expected = labels_and_scores(scored_batch.own * 3.0, TEACHER, batch.positive, batch.mask, alpha=0.25)
-    found = ChatbotMix(teacher="ce", alpha=0.25, student_scale=3.0).loss(scored_batch)
+    expected = labels_and_scores(scored_batch.own * 3.0 - 2.0, TEACHER, batch.positive, batch.mask, alpha=0.25)
+    found = ChatbotMix(teacher="ce", alpha=0.25, student_scale=3.0, student_bias=-2.0).loss(scored_batch)
     assert found.item() == pytest.approx(expected.item())
     needs = [ChatbotMix(teacher="ce", alpha=alpha).needs_positives for alpha in (0.0, 0.5)]
     assert needs == [False, True]
