@@ -21,6 +21,7 @@ from retkd.objectives.hidden_cosine import HiddenCosine
 from retkd.objectives.icl import ICL
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
+from retkd.objectives.label_bce import LabelBCE
 from retkd.objectives.lambda_loss import LambdaLoss
 from retkd.objectives.language_consistency import LanguageConsistency
 from retkd.objectives.layer_mse import LayerMSE
@@ -111,6 +112,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     LanguageConsistency,
     Flops,
     L1,
+    LabelBCE,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

@@ -23,6 +23,7 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cprd import CPRD
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
+from retkd.objectives.label_bce import LabelBCE
 from retkd.objectives.lambda_loss import LambdaLoss
 from retkd.objectives.list_mle import ListMLE
 from retkd.objectives.m3_kd import M3KD
@@ -188,6 +189,19 @@ def test_soft_ce_refuses_raw_scores_and_says_where_weights_come_from() -> None:
         ScaleError, match=r"allowed: distribution\n  next step: soft_ce reads the weights of a sparsify"
     ):
         candidates.require_scale(rows, "ce", SoftCE.SCALES, "the objective 'soft_ce'", SoftCE.RULE)
+
+
+def test_labels_one_by_one_give_scores_a_zero() -> None:
+    """By hand: a relevant candidate at logit 1 and others at -1 have each log(1 + e^-1); at 0 all have log 2."""
+    scored_batch = made()
+    positive, mask = scored_batch.batch.positive, scored_batch.batch.mask
+    own = torch.where(positive, 1.0, -1.0)
+    surer = LabelBCE().loss(ScoredBatch(scored_batch.batch, own, scored_batch.in_batch))
+    assert surer.item() == pytest.approx(math.log1p(math.exp(-1)))
+    neither = LabelBCE(student_scale=2.0, student_bias=-2.0)
+    level = ScoredBatch(scored_batch.batch, torch.where(mask, 1.0, 9.0), scored_batch.in_batch)
+    assert neither.loss(level).item() == pytest.approx(math.log(2))
+    assert LabelBCE().needs_positives
 
 
 def test_chatbot_mix_copies_the_teachers_numbers_of_own_candidates() -> None:
