@@ -92,8 +92,10 @@ def plain(docstring: str) -> str:
 
 def _families() -> dict[str, Any]:
     from retkd.collections import COLLECTIONS
+    from retkd.evaluation.systems import SYSTEMS
     from retkd.exporters import EXPORTERS
     from retkd.generators import GENERATORS
+    from retkd.indexing import INDEXES
     from retkd.llms import LLMS
     from retkd.miners import MINERS
     from retkd.objectives import OBJECTIVES
@@ -130,5 +132,7 @@ def _families() -> dict[str, Any]:
         "query_towers": QUERY_TOWERS,
         "objectives": OBJECTIVES,
         "partners": PARTNERS,
+        "index recipes": INDEXES,
+        "systems": SYSTEMS,
         "exporters": EXPORTERS,
     }

@@ -320,7 +320,7 @@ def test_validate_says_what_is_not_here(retkd: Retkd, recipe: Path) -> None:
     changes = [
         "transfer.other.kind=beir",
         "transfer.other.path=/no/such/folder",
-        "stages.index.model=package:no_such/model",
+        "stages.teach.base=package:no_such/model",
     ]
     code, out, err = retkd("validate", recipe, *(word for change in changes for word in ("--set", change)))
     assert code == 0, err
