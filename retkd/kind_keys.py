@@ -54,5 +54,9 @@ def _type(annotation: Any) -> str:
         return f"mapping of {_type(inner[0])} to {_type(inner[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Part):
         field = annotation.model_fields.get("kind")
-        return f"{{kind: {get_args(field.annotation)[0]}}}" if field else annotation.__name__
+        if field:
+            return f"{{kind: {get_args(field.annotation)[0]}}}"
+        return (
+            "{" + ", ".join(f"{name}: {_type(each.annotation)}" for name, each in annotation.model_fields.items()) + "}"
+        )
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))

@@ -20,8 +20,8 @@ def test_what_a_key_takes() -> None:
     keys = dict(recipes.keys("train"))
     assert keys["  candidates"] == "a stage that gives candidates"
     assert keys["  steps"] == "int = 200; optimiser steps; 0 publishes the model as initialised"
-    assert dict(recipes.keys("infonce"))["  temperature"] == (
-        "float | Learned = 0.05; a number, or {learned_from: NUMBER} to train it"
+    assert dict(recipes.keys("infonce"))["  temperature"].startswith(
+        "float | {learned_from: float, rate: float, within: float} = 0.05; a number, or {learned_from: NUMBER} to train it, "
     )
     assert keys["  keep"].startswith("last | best = 'last'; ")
 

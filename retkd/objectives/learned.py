@@ -32,6 +32,9 @@ else:
     Temperature = Annotated[
         Annotated[float, Field(gt=0.0), Tag("float")] | Annotated[Learned, Tag("Learned")],
         Discriminator(_written_as),
-        Field(description="a number, or {learned_from: NUMBER} to train it"),
+        Field(
+            description="a number, or {learned_from: NUMBER} to train it, in steps `rate` times as long as the student's (10), "
+            "to no more than `within` times where it began (5) and no less than that part of it"
+        ),
     ]
     """A number, or one that is learned. ``loss`` only ever meets the number: see :meth:`Objective.bind`."""
