@@ -202,7 +202,7 @@ def _index_problems(recipe: "Recipe", name: str, lines: Lines) -> list[RecipeErr
         model = getattr(told, "model", None)
         index = recipe.stages.get(str(getattr(told, "index", "")))
         held = getattr(index, "model", None)
-        if held is None or held == model:
+        if held is None or _whole(recipe.stages, held) == _whole(recipe.stages, str(model)):
             continue
         student = getattr(recipe.stages.get(str(model)), "student", None)
         if student is None or student.stored_documents != held:
@@ -216,6 +216,12 @@ def _index_problems(recipe: "Recipe", name: str, lines: Lines) -> list[RecipeErr
                 )
             )
     return problems
+
+
+def _whole(stages: dict[str, Any], reference: str) -> str:
+    """The reference, or the stage alone where it names the model that the stage itself stands for: its last exit."""
+    stage, _, model = reference.partition(":")
+    return stage if model and getattr(stages.get(stage), "folders", {}).get(model) == "model" else reference
 
 
 def _model_problem(stages: dict[str, Any], marker: ModelInput, value: str, where: str) -> RecipeError | None:

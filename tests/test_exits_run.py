@@ -69,6 +69,7 @@ def test_it_stands_and_a_change_of_the_exit_runs_its_index_again(finished: tuple
     assert {step.action for step in plan.values()} == {"skip"}
     keys = [plan[name].told["params"]["model"] for name in ("shallow", "index")]  # type: ignore[index]
     assert keys[0] == keys[1] + ":exit1"
-    changed = {s.name: s for s in runner.plan(load(path, ["stages.shallow.model=train:exit2"]), Workspace(root))}
+    other = ["stages.shallow.model=train:exit2", "stages.evaluate.systems.student.model=train:exit2"]
+    changed = {s.name: s for s in runner.plan(load(path, other), Workspace(root))}
     assert changed["train"].action == "skip"
     assert changed["shallow"].action == "run"
