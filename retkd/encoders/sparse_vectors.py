@@ -6,7 +6,6 @@ list of ids comes last, so that a folder with ``doc_ids.txt`` is whole.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import numpy as np
 
 from retkd.collections.base import Collection
 from retkd.encoders.sparse_encoder import SparseEncoder
-from retkd.encoders.vectors import DocIds, address_of, documents_per_shard, write_doc_ids, write_documents
-from retkd.shards import ranges, shard_map, shard_name
+from retkd.encoders.vectors import DocIds, DocumentShards, write_doc_ids
 from retkd.stage import Model, Runtime
 from retkd.topk import merged, stable_topk
 
@@ -66,20 +64,16 @@ def sparse_vectors(
     encoder: SparseEncoder, model: Model, collection: Collection, store: Path, runtime: Runtime
 ) -> SparseVectors:
     """The term weights of every document: read from the store, or encoded into it."""
-    size = documents_per_shard(collection.num_documents)
-    folder = store / "sparse" / address_of(encoder, model, collection, size)
-    plan = ranges(collection.num_documents, size)
-    paths = tuple(folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan)))
-    if not (folder / "doc_ids.txt").exists():
+    shards = DocumentShards.of("sparse", encoder, model, collection, store)
+    if not (shards.folder / "doc_ids.txt").exists():
 
         def encoded(texts: list[str]) -> dict[str, Any]:
             weights, cut = encoder.encode_sparse(texts, "document", runtime.tokens_per_batch)
             return {**arrays_of(weights), "cut": np.array(cut)}
 
-        write = partial(write_documents, encoded, collection, plan)
-        shard_map(write, paths, label=f"encode {collection.num_documents:,} documents sparsely (shards)")
-        write_doc_ids(paths, folder)
-    return SparseVectors(folder, paths)
+        shards.write(encoded, f"encode {collection.num_documents:,} documents sparsely (shards)")
+        write_doc_ids(shards.paths, shards.folder)
+    return SparseVectors(shards.folder, tuple(shards.paths))
 
 
 def sparse_topk(

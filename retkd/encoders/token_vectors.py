@@ -5,7 +5,6 @@ vectors begin.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from retkd.collections.base import Collection
 from retkd.encoders.late_interaction_encoder import LateInteractionEncoder, TokenRows
-from retkd.encoders.vectors import CorpusVectors, address_of, documents_per_shard, join, write_documents
-from retkd.shards import atomic, ranges, shard_map, shard_name
+from retkd.encoders.vectors import CorpusVectors, DocumentShards, join
+from retkd.shards import atomic
 from retkd.stage import Model, Runtime
 from retkd.topk import leave_pages, merged, stable_topk
 
@@ -35,23 +34,19 @@ def token_vectors(
     encoder: LateInteractionEncoder, model: Model, collection: Collection, store: Path, runtime: Runtime
 ) -> CorpusTokens:
     """The token vectors of every document: read from the store, or encoded into it."""
-    size = documents_per_shard(collection.num_documents)
-    folder = store / "tokens" / address_of(encoder, model, collection, size)
-    if not (folder / "vectors.npy").exists():
-        plan = ranges(collection.num_documents, size)
-        paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
+    shards = DocumentShards.of("tokens", encoder, model, collection, store)
+    if not (shards.folder / "vectors.npy").exists():
 
         def encoded(texts: list[str]) -> dict[str, Any]:
             rows, cut = encoder.encode_tokens(texts, "document", runtime.tokens_per_batch)
             return {"vectors": rows.vectors, "lengths": rows.lengths, "cut": cut}
 
-        write = partial(write_documents, encoded, collection, plan)
-        shard_map(write, paths, label=f"encode the tokens of {collection.num_documents:,} documents (shards)")
-        lengths = np.concatenate([np.zeros(1, np.int64), *(np.load(path)["lengths"] for path in paths)])
-        with atomic(folder / "starts.npy") as temporary, temporary.open("wb") as out:
+        shards.write(encoded, f"encode the tokens of {collection.num_documents:,} documents (shards)")
+        lengths = np.concatenate([np.zeros(1, np.int64), *(np.load(path)["lengths"] for path in shards.paths)])
+        with atomic(shards.folder / "starts.npy") as temporary, temporary.open("wb") as out:
             np.save(out, np.cumsum(lengths, dtype=np.int64))
-        join(paths, folder, collection.num_documents, int(lengths.sum()), encoder.dim)
-    return CorpusTokens(folder)
+        join(shards, int(lengths.sum()), encoder.dim)
+    return CorpusTokens(shards.folder)
 
 
 def maxsim_topk(

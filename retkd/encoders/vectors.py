@@ -94,10 +94,36 @@ def write_doc_ids(paths: Sequence[Path], folder: Path) -> None:
                 ids.writelines(json.dumps(doc_id) + "\n" for doc_id in json.loads(str(shard["doc_ids"])))
 
 
-def address_of(encoder: Encoder, model: Model, collection: Collection, size: int) -> str:
-    """The name of the folder of what ``encoder`` makes of the documents, in shards of ``size``."""
-    made_of = f"{documents_digest(model)}|{encoder.max_length('document')} tokens|document|{collection.digest}|{size}"
-    return sha256(made_of.encode()).hexdigest()[:24]
+@dataclass(frozen=True)
+class DocumentShards:
+    """What an encoder makes of the documents of a collection, shard by shard, in a folder of the store."""
+
+    folder: Path
+    collection: Collection
+    plan: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, kind: str, encoder: Encoder, model: Model, collection: Collection, store: Path) -> "DocumentShards":
+        """Below ``store/kind``, in a folder named by the encoder, its maximum length, the collection and the plan."""
+        size = documents_per_shard(collection.num_documents)
+        told = f"{documents_digest(model)}|{encoder.max_length('document')} tokens|document|{collection.digest}|{size}"
+        address = sha256(told.encode()).hexdigest()[:24]
+        return cls(store / kind / address, collection, ranges(collection.num_documents, size))
+
+    @property
+    def paths(self) -> list[Path]:
+        """The shards' files, in the order of the collection."""
+        return [self.folder / "shards" / shard_name(i, len(self.plan), "npz") for i in range(len(self.plan))]
+
+    def write(self, encoded: Callable[[list[str]], dict[str, Any]], label: str) -> None:
+        """Write the shards that are missing: the arrays that ``encoded`` makes of the documents' texts, and their ids."""
+        shard_map(partial(self._write, encoded), self.paths, label=label)
+
+    def _write(self, encoded: Callable[[list[str]], dict[str, Any]], index: int, path: Path) -> None:
+        documents = list(self.collection.documents(*self.plan[index]))
+        arrays = encoded([d.full_text for d in documents])
+        with path.open("wb") as out:
+            np.savez(out, **arrays, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
 
 
 def documents_digest(model: Model) -> str:
@@ -116,38 +142,21 @@ def corpus_vectors(
     encoder: Encoder, model: Model, collection: Collection, store: Path, runtime: Runtime
 ) -> CorpusVectors:
     """The vectors of every document of ``collection`` by ``encoder``: read from the store, or encoded into it."""
-    size = documents_per_shard(collection.num_documents)
-    folder = store / "vectors" / address_of(encoder, model, collection, size)
-    if not (folder / "vectors.npy").exists():
-        plan = ranges(collection.num_documents, size)
-        paths = [folder / "shards" / shard_name(i, len(plan), "npz") for i in range(len(plan))]
+    shards = DocumentShards.of("vectors", encoder, model, collection, store)
+    if not (shards.folder / "vectors.npy").exists():
 
         def encoded(texts: list[str]) -> dict[str, Any]:
             vectors, cut = encoder.encode_with_cuts(texts, "document", runtime.tokens_per_batch)
             return {"vectors": vectors, "cut": cut}
 
-        write = partial(write_documents, encoded, collection, plan)
-        shard_map(write, paths, label=f"encode {collection.num_documents:,} documents (shards)")
-        join(paths, folder, collection.num_documents, collection.num_documents, encoder.dim)
-    return CorpusVectors(folder)
+        shards.write(encoded, f"encode {collection.num_documents:,} documents (shards)")
+        join(shards, collection.num_documents, encoder.dim)
+    return CorpusVectors(shards.folder)
 
 
-def write_documents(
-    encoded: Callable[[list[str]], dict[str, Any]],
-    collection: Collection,
-    plan: list[tuple[int, int]],
-    index: int,
-    path: Path,
-) -> None:
-    """Write one shard: the arrays that ``encoded`` makes of the documents' texts, and the documents' ids."""
-    documents = list(collection.documents(*plan[index]))
-    arrays = encoded([d.full_text for d in documents])
-    with path.open("wb") as out:
-        np.savez(out, **arrays, doc_ids=np.array(json.dumps([d.doc_id for d in documents])))
-
-
-def join(paths: Sequence[Path], folder: Path, num_documents: int, num_rows: int, dim: int) -> None:
-    """Join the shards' ``vectors`` into ``folder``/vectors.npy ``[row, dim]``, which comes last, and remove the shards."""
+def join(shards: DocumentShards, num_rows: int, dim: int) -> None:
+    """Join the shards' ``vectors`` into vectors.npy ``[row, dim]``, which comes last, and remove the shards."""
+    paths, folder, num_documents = shards.paths, shards.folder, shards.collection.num_documents
     write_doc_ids(paths, folder)
     with atomic(folder / "cut.json") as temporary:
         cut = sum(int(np.load(path)["cut"]) for path in paths)

@@ -108,7 +108,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.training.dense_teacher import dense_teachers
     from retkd.training.examples import CandidateLists, require_objective, teachers_of
     from retkd.training.teaching import TaughtModel, collator, new_scorer, optimizer, require_own_lists, save_scorer
-    from retkd.training.trainer import train, write_trace
+    from retkd.training.trace import write_trace
+    from retkd.training.trainer import train
 
     require_own_lists(config.objective)
     torch.manual_seed(inputs.seed)

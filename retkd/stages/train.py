@@ -77,7 +77,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.resources import device
     from retkd.training.examples import Repeated
     from retkd.training.student_training import assembled
-    from retkd.training.trainer import train, write_trace
+    from retkd.training.trace import write_trace
+    from retkd.training.trainer import train
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)

@@ -1,9 +1,6 @@
 """The only file that knows ``transformers.Trainer``: a thin subclass, its arguments, its checkpoints, its trace."""
 
-import json
-import math
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,10 @@ from retkd import processes
 from retkd.errors import DataError, RecipeError, RetkdError
 from retkd.progress import track
 from retkd.shards import atomic
+from retkd.training.checkpoints import COMPLETE, STOPPED, last_whole_checkpoint, once
 from retkd.training.optimisation import Optimisation
 from retkd.training.query_order import QueryOrder
-
-COMPLETE = "complete"
-STOPPED = "stopped"
+from retkd.training.trace import trace_row
 
 
 class Examples(Dataset):  # type: ignore[type-arg]
@@ -288,35 +284,3 @@ def resolved_precision(asked: str, device: str) -> str:
     if asked != "auto":
         return asked
     return "bf16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "fp32"
-
-
-def once(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state without tensors that are another one of it under a second name."""
-    kept = {(each.data_ptr(), each.shape, each.stride()): name for name, each in reversed(list(state.items()))}
-    names = set(kept.values()) | {name for name, each in state.items() if each.numel() == 0}
-    return {name: each for name, each in state.items() if name in names}
-
-
-def last_whole_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; others are removed."""
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for path in found:
-        if not (path / COMPLETE).exists():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
-
-
-def trace_row(entry: dict[str, Any]) -> dict[str, Any] | None:
-    """A row of trace.jsonl out of the trainer's log: a step, or a look at dev. Clock measurements are left out."""
-    dev = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
-    if dev:
-        return {"step": entry["step"], "dev": dev}
-    if "loss" not in entry:
-        return None
-    return {name: value for name, value in entry.items() if name != "epoch" and math.isfinite(value)}
-
-
-def write_trace(trace: list[dict[str, Any]], path: Path) -> None:
-    """One JSON object per line."""
-    path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in trace), encoding="utf-8")

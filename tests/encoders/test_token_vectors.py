@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd.encoders import token_vectors
+from retkd.encoders import token_vectors, vectors
 from retkd.encoders.late_interaction_encoder import LateInteractionEncoder, TokenRows
 from retkd.encoders.token_vectors import maxsim_topk
 from retkd.students.late_interaction import LateInteraction
@@ -70,7 +70,7 @@ def test_equal_documents_stand_in_their_order() -> None:
 def test_a_collection_is_encoded_once_and_a_stop_changes_nothing(
     inputs: MakeInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_vectors, "documents_per_shard", lambda num: 16)
+    monkeypatch.setattr(vectors, "documents_per_shard", lambda num: 16)
     built = LateInteraction(base="b", dim=8).build(tiny_encoder(tmp_path / "base"), "cpu")
     built.model.save_pretrained(str(tmp_path / "colbert"), create_model_card=False)
     encoder = LateInteractionEncoder.load(tmp_path / "colbert")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retkd.collections.base import Collection
-from retkd.encoders import sparse_vectors
+from retkd.encoders import vectors
 from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.miners.sparse import SparseMiner
 from tests.conftest import MakeInputs, files
@@ -25,7 +25,7 @@ def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 documents in four shards."""
-    monkeypatch.setattr(sparse_vectors, "documents_per_shard", lambda num_documents: 16)
+    monkeypatch.setattr(vectors, "documents_per_shard", lambda num_documents: 16)
 
 
 def mined(inputs: MakeInputs, collection: Collection, folder: Path, miner: SparseMiner = MINER, **settings: Any):  # type: ignore[no-untyped-def]

@@ -17,8 +17,9 @@ from retkd.errors import DataError, RetkdError
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
-from retkd.training import trainer
+from retkd.training import checkpoints, trainer
 from retkd.training.optimisation import Optimisation
+from retkd.training.trace import trace_row, write_trace
 from tests.distilling import OBJECTIVE, examples, same, student, trained
 from tests.faults import StopError, stop_after
 
@@ -149,12 +150,12 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_ignored(
     (tmp_path / "checkpoint-10" / "complete").unlink()
     (tmp_path / "checkpoint-10" / "optimizer.pt").unlink()
     (tmp_path / "checkpoint-9").mkdir()
-    assert trainer.last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-8"
+    assert checkpoints.last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-8"
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-8"]
     trace, weights = trained(encoder_folder, tmp_path)
     assert trace == undisturbed[0]
     assert same(weights, undisturbed[1])
-    assert trainer.last_whole_checkpoint(tmp_path / "nothing here") is None
+    assert checkpoints.last_whole_checkpoint(tmp_path / "nothing here") is None
 
 
 @pytest.mark.parametrize("save_every", [2, 100])
@@ -308,9 +309,9 @@ def test_the_trace_is_one_json_row_per_line_without_clock_times(tmp_path: Path) 
         {"eval_nDCG@10": 0.5, "epoch": 0.1, "step": 1},
         {"train_runtime": 3.2, "train_loss": 1.0, "epoch": 1.0, "step": 1},
     ]
-    rows = [row for entry in log if (row := trainer.trace_row(entry)) is not None]
+    rows = [row for entry in log if (row := trace_row(entry)) is not None]
     assert rows == [{"loss": 1.5, "learning_rate": 0.1, "step": 1}, {"step": 1, "dev": {"nDCG@10": 0.5}}]
-    trainer.write_trace(rows, tmp_path / "trace.jsonl")
+    write_trace(rows, tmp_path / "trace.jsonl")
     assert [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()] == rows
 
 
@@ -325,4 +326,4 @@ def test_weights_that_two_modules_share_are_written_once() -> None:
     first, second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
     second.weight = first.weight
     state = torch.nn.ModuleDict({"first": first, "second": second}).state_dict()
-    assert list(trainer.once(state)) == ["first.weight", "first.bias", "second.bias"]
+    assert list(checkpoints.once(state)) == ["first.weight", "first.bias", "second.bias"]
