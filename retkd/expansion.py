@@ -27,7 +27,7 @@ from retkd.students import STUDENTS
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
-TRAINING = {"teach", "train", "choose", "select", "generate"}
+TRAINING = {"teach", "train", "choose", "partner", "select", "generate"}
 
 
 def expanded(raw: Mapping[str, Any], typed: "Recipe") -> dict[str, Any]:

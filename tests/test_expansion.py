@@ -184,3 +184,22 @@ def test_without_controls_and_transfer_nothing_is_added(tmp_path: Path) -> None:
     path = written(tmp_path, **{"    controls: [bm25, zero_shot, contrastive, teacher]\n": ""})
     recipe = load(path)
     assert list(recipe.stages) == ["mine", "score", "select", "train", "index", "evaluate"]
+
+
+def test_a_partner_is_trained_beside_its_student_alone(tmp_path: Path) -> None:
+    """Elsewhere it is evaluated, and not published again."""
+    more = "  large: {kind: partner, train: train, model: encoder}\n  large_index: {kind: index, model: large, recipe: flat}\n"
+    beside = (
+        "    co_train: {kind: encoder, encoder: {kind: dense, base: /models/base}, to_partner: 1.0}\n    steps: 30\n"
+    )
+    systems = (
+        "{student: {kind: dense, model: train, index: index}, large: {kind: dense, model: large, index: large_index}}"
+    )
+    changes = {
+        "  evaluate:\n": more + "  evaluate:\n",
+        "    steps: 30\n": beside,
+        "{student: {kind: dense, model: train, index: index}}": systems,
+    }
+    recipe = load(written(tmp_path, TRANSFER, **changes))
+    assert told(recipe, "large_index-cranfield")["model"] == "large"
+    assert not [name for name in recipe.stages if name.startswith("large-")]

@@ -287,3 +287,10 @@ def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_an_objective_that_reads_vectors_is_refused(tmp_path: Path) -> None:
     told = problem(written(tmp_path, LATE, objective="[{kind: flops, side: query}]"))
     assert "the objective flops reads weights of terms, and a student of kind late_interaction gives one vector" in told
+
+
+def test_a_cut_of_vectors_that_an_index_does_not_hold_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, SPARSE)
+    with pytest.raises(RecipeError) as error:
+        load(path, ["stages.index.dim=4"])
+    assert "`dim` cuts dense vectors, and an index recipe of kind inverted holds weights of terms" in str(error.value)

@@ -88,6 +88,8 @@ class TranslatedCollection(Collection):
     def __init__(self, config: Translations, parts: dict[str, Collection]) -> None:
         super().__init__(config)
         self._told, self._parts = config, parts
+        self._judged: dict[str, dict[str, dict[str, int]]] = {}
+        self._asked: dict[tuple[str, str], list[Query]] = {}
 
     @cached_property
     def digest(self) -> str:
@@ -102,8 +104,8 @@ class TranslatedCollection(Collection):
     def splits(self) -> tuple[str, ...]:
         """Those of the first query language, then SPLIT.LANGUAGE for each other one that has the split."""
         first, *others = self._told.queries
-        further = [f"{split}.{name}" for name in others for split in self._splits_of(name)]
-        return (*self._splits_of(first), *further)
+        own = self._splits_of(first)
+        return (*own, *(f"{split}.{name}" for name in others for split in self._splits_of(name) if split in own))
 
     def _splits_of(self, language: str) -> tuple[str, ...]:
         splits, cut = self._parts[language].splits, self._told.cut
@@ -206,10 +208,13 @@ class TranslatedCollection(Collection):
 
     def _own_queries(self, language: str, split: str) -> list[Query]:
         """All queries of a language in the split as its collection has it, by shared ids."""
-        prefix = self._prefix(language)
-        queries = self._parts[language].all_queries(self._source(split))
-        own = (query for query in queries if query.query_id.startswith(prefix))
-        return [replace(q, query_id=q.query_id.removeprefix(prefix), language=language) for q in own]
+        source = self._source(split)
+        if (language, source) not in self._asked:
+            prefix = self._prefix(language)
+            own = (query for query in self._parts[language].all_queries(source) if query.query_id.startswith(prefix))
+            stripped = [replace(q, query_id=q.query_id.removeprefix(prefix), language=language) for q in own]
+            self._asked[language, source] = stripped
+        return self._asked[language, source]
 
     def _judged_in(self, split: str, queries: list[Query]) -> list[Query]:
         """The queries that a cut gives to this split; all where nothing is cut."""
@@ -219,11 +224,13 @@ class TranslatedCollection(Collection):
         return cut.queries(split, queries, self._source_qrels(split))
 
     def _source_qrels(self, split: str) -> dict[str, dict[str, int]]:
-        first = self._told.queries[0]
-        prefix = self._prefix(first)
-        judged = self._parts[first].all_qrels(self._source(split))
-        return {
-            query_id.removeprefix(prefix): {doc_id.removeprefix(prefix): grade for doc_id, grade in grades.items()}
-            for query_id, grades in judged.items()
-            if query_id.startswith(prefix)
-        }
+        source = self._source(split)
+        if source not in self._judged:
+            first = self._told.queries[0]
+            prefix = self._prefix(first)
+            self._judged[source] = {
+                query_id.removeprefix(prefix): {doc_id.removeprefix(prefix): grade for doc_id, grade in grades.items()}
+                for query_id, grades in self._parts[first].all_qrels(source).items()
+                if query_id.startswith(prefix)
+            }
+        return self._judged[source]

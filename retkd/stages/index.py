@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.encoders import FITTING, WHAT
 from retkd.indexing import AnyIndex
@@ -35,6 +35,13 @@ class Config(StageConfig):
     dim: int | None = Field(
         default=None, ge=1, description="only the first coordinates of each vector, made a unit vector again; null: all"
     )
+
+    @model_validator(mode="after")
+    def _cuts_dense_vectors(self) -> "Config":
+        if self.dim is not None and isinstance(self.recipe, EncodedIndex):
+            held = WHAT[self.recipe.READS]
+            raise ValueError(f"`dim` cuts dense vectors, and an index recipe of kind {self.recipe.kind} holds {held}")
+        return self
 
     @property
     def gives(self) -> tuple[str, ...]:

@@ -106,14 +106,15 @@ def _scores(
             next_step="fuse the ranks: `calibration: {kind: rank_fusion}`",
         )
     column = rows[table.TEACHER + member].to_numpy(zero_copy_only=False).astype(np.float64)
-    if np.isnan(column).any() and missing == "error":
+    gaps = bool(np.isnan(column).any())
+    if gaps and missing == "error":
         raise DataError(
             f"the ensemble's member {member!r} has not scored every row",
             where=f"split {split}",
             seen=f"{int(np.isnan(column).sum()):,} rows without a score",
             next_step="let it score all rows, or set `missing: minimum`, where each teacher has ranked candidates of its own",
         )
-    return _filled(rows["query_id"].to_numpy(zero_copy_only=False), column)
+    return _filled(rows["query_id"].to_numpy(zero_copy_only=False), column) if gaps else column
 
 
 def _filled(query_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:

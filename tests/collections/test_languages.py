@@ -251,3 +251,16 @@ def test_the_real_one_is_cut_alike_in_twelve_languages(real_data: Path, tmp_path
     trained = {d for grades in view.qrels("train").values() for d in grades}
     assert tested.isdisjoint(trained)
     assert [d.doc_id for d in view.in_language("zh").documents()] == [d.doc_id for d in view.documents()]
+
+
+def test_a_split_that_the_first_language_lacks_is_none_of_the_collection(tmp_path: Path) -> None:
+    folder = mixed(tmp_path / "c")
+    judged = {"en": {"test": "en-en"}, "de": {"test": "de-de", "train": "de-de"}}
+    languages = {
+        lang: {"collection": {"kind": "beir", "path": folder, "qrels": qrels}, "prefix": f"{lang}-"}
+        for lang, qrels in judged.items()
+    }
+    collection = Translations(languages=languages, queries=["en", "de"], documents="en").open(tmp_path / "cache")
+    assert collection.splits == ("test", "test.de")
+    assert all(collection.queries(split) for split in collection.splits)
+    assert collection.describe()
