@@ -1,4 +1,4 @@
-"""Stages that a recipe implies: its strategy (retkd/strategies.py), its controls, its transfer collections, what a report reads.
+"""Stages that a recipe implies: its strategy (retkd/strategies/), its controls, its transfer collections, what a report reads.
 
 `controls: [bm25, zero_shot, contrastive, teacher]` in an evaluate stage is shorthand. It becomes ordinary stages and
 systems, which the plan prints, `--set` reaches and a reader can write out by hand:

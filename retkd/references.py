@@ -170,7 +170,7 @@ def outputs_of(config: Any) -> tuple[str, ...]:
 
 def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> RecipeError | None:
     wanted = " or ".join(marker.outputs)
-    fitting = [name for name, config in stages.items() if set(outputs_of(config)) & set(marker.outputs)]
+    fitting = [name for name in stages if _gives(stages, name, marker)]
     if isinstance(marker, ModelInput) and value not in stages:
         return _model_problem(stages, marker, value, where)
     if value not in stages:
@@ -178,7 +178,7 @@ def _problem(stages: dict[str, Any], marker: Any, value: str, where: str) -> Rec
             f"there is no stage {value!r}", where=where, seen=value, next_step=did_you_mean(value, fitting)
         )
     given = outputs_of(stages[value])
-    if not set(given) & set(marker.outputs):
+    if not _gives(stages, value, marker):
         return RecipeError(
             f"the stage {value!r} does not give {wanted}",
             where=where,

@@ -51,6 +51,8 @@ class Site(Part):
 class EncodedIndex(AnyIndexKind):
     """An index recipe that holds what an encoder of its own kind makes of the documents, and is exact."""
 
+    kind: str
+
     def index(self, model: Model, inputs: Inputs, device: str, out: Path) -> Metrics:
         """Encode the corpus, or take what the store has; write the index into ``out``, each file atomically."""
         raise NotImplementedError

@@ -50,10 +50,6 @@ class Evidence:
     audits: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     disagreements: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
-    def of_kind(self, *kinds: str) -> dict[str, Mapping[str, Any]]:
-        """Manifests of the stages of these kinds."""
-        return {name: manifest for name, manifest in self.manifests.items() if manifest.get("kind") in kinds}
-
 
 def gathered(
     recipe: str,

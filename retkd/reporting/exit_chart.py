@@ -7,7 +7,8 @@ from typing import Any
 
 from retkd.reporting.evidence import Evidence
 from retkd.reporting.figures import number
-from retkd.reporting.lineage import STAGE, stage_named
+from retkd.reporting.line_chart import dot, path
+from retkd.reporting.lineage import STAGE, params_of, stage_named
 from retkd.reporting.svg import Frame, span, text
 
 TIMED = re.compile(r"exit(\d+)\.documents_per_second")
@@ -47,7 +48,7 @@ def _exits(evidence: Evidence, stage: str, timings: Mapping[str, float]) -> list
     layers = sorted(int(timed.group(1)) for name in timings if (timed := TIMED.fullmatch(name)))
     means = evidence.evaluation.measures[evidence.evaluation.headline_split]
     primary = evidence.evaluation.protocol["primary"]
-    params = (evidence.manifests.get(evidence.evaluation.name, {}).get("key_inputs") or {}).get("params") or {}
+    params = params_of(evidence.manifests.get(evidence.evaluation.name, {}))
     models = {name: str(system.get("model")) for name, system in (params.get("systems") or {}).items()}
     found: dict[int, Exit] = {}
     for system, model in models.items():
@@ -63,10 +64,10 @@ def _drawn(exits: list[Exit], title: str) -> str:
         x=span((exit.documents_per_second for exit in exits), around_zero=True, margin=0.2),
         y=span((exit.measure for exit in exits), margin=0.2),
     )
-    at = [(frame.px(exit.documents_per_second), frame.py(exit.measure)) for exit in exits]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
-    drawn = [f'<polyline class="line student" points="{line}"/>']
-    for (x, y), exit in zip(at, exits, strict=True):
-        drawn.append(f'<circle class="dot student" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>')
-        drawn.append(text(x, y - 8, f"exit {exit.layers} · {exit.query_ms:.1f} ms", "middle"))
+    points = [(exit.documents_per_second, exit.measure) for exit in exits]
+    drawn = [path(frame, points, "line student")]
+    for point, exit in zip(points, exits, strict=True):
+        drawn.append(dot(frame, point, "student"))
+        told = f"exit {exit.layers} · {exit.query_ms:.1f} ms"
+        drawn.append(text(frame.px(point[0]), frame.py(point[1]) - 8, told, "middle"))
     return frame.drawn(drawn, title, "documents a second")

@@ -30,10 +30,10 @@ def line_chart(series: Sequence[Series], title: str, smooth: bool = False) -> st
     drawn = []
     for line in thinned:
         if smooth:
-            drawn.append(_path(frame, line.points, f"line faint {line.tone}"))
-        drawn.append(_path(frame, running_mean(line.points) if smooth else line.points, f"line {line.tone}"))
+            drawn.append(path(frame, line.points, f"line faint {line.tone}"))
+        drawn.append(path(frame, running_mean(line.points) if smooth else line.points, f"line {line.tone}"))
         if not smooth:
-            drawn += [_dot(frame, point, line.tone) for point in line.points] if len(line.points) <= 40 else []
+            drawn += [dot(frame, point, line.tone) for point in line.points] if len(line.points) <= 40 else []
     return frame.drawn(drawn, title, "step")
 
 
@@ -58,10 +58,12 @@ def running_mean(points: Points, share: float = 0.08) -> list[tuple[float, float
     return smoothed
 
 
-def _path(frame: Frame, points: Points, classes: str) -> str:
+def path(frame: Frame, points: Points, classes: str) -> str:
+    """A line through the points."""
     at = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)
     return f'<polyline class="{classes}" points="{at}"/>'
 
 
-def _dot(frame: Frame, point: tuple[float, float], tone: str) -> str:
+def dot(frame: Frame, point: tuple[float, float], tone: str) -> str:
+    """One point."""
     return f'<circle class="dot {tone}" cx="{frame.px(point[0]):.1f}" cy="{frame.py(point[1]):.1f}" r="2.6"/>'

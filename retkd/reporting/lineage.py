@@ -14,13 +14,13 @@ def stage_of_system(evidence: Evidence, system: str) -> str | None:
 
     Behind a choice among several it is the stage that trained the chosen one.
     """
-    params = _params(evidence.manifests.get(evidence.evaluation.name, {}))
+    params = params_of(evidence.manifests.get(evidence.evaluation.name, {}))
     model = ((params.get("systems") or {}).get(system) or {}).get("model")
     while (stage := stage_named(evidence.manifests, model)) is not None:
         manifest = evidence.manifests[stage]
         if manifest.get("kind") != "choose":
             return stage
-        model = _params(manifest)["models"][manifest["metrics"]["place"] - 1]
+        model = params_of(manifest)["models"][manifest["metrics"]["place"] - 1]
     return None
 
 
@@ -36,7 +36,7 @@ def lineage(manifests: Mapping[str, Mapping[str, Any]], stage: str) -> list[str]
     found = {stage}
     waiting = [stage]
     while waiting:
-        params = _params(manifests.get(waiting.pop(), {}))
+        params = params_of(manifests.get(waiting.pop(), {}))
         for reference in _strings(params):
             source = stage_named(manifests, reference)
             if source is not None and source not in found:
@@ -45,7 +45,8 @@ def lineage(manifests: Mapping[str, Mapping[str, Any]], stage: str) -> list[str]
     return [name for name in manifests if name in found]
 
 
-def _params(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def params_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a stage was told: its parameters as they stand in its key."""
     return (manifest.get("key_inputs") or {}).get("params") or {}
 
 

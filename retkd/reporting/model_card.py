@@ -11,7 +11,7 @@ from retkd.reporting.evidence import Evidence
 from retkd.reporting.figures import number, p_value, percent, plain
 from retkd.reporting.headline import band, headline
 from retkd.reporting.labels import label
-from retkd.reporting.lineage import lineage, stage_named, stage_of_system
+from retkd.reporting.lineage import lineage, params_of, stage_named, stage_of_system
 from retkd.reporting.results import Row, result_rows
 
 TAGS = [
@@ -124,19 +124,19 @@ def _hub_metric(measure: str, value: float) -> dict[str, Any]:
 def _base_model(evidence: Evidence, student: str | None) -> str | None:
     """The base as the recipe names it, where the manifest keeps the recipe's words under ``config``."""
     manifest = evidence.manifests.get(student or "", {})
-    told = (manifest.get("config") or {}).get("student") or _params(manifest).get("student") or {}
+    told = (manifest.get("config") or {}).get("student") or params_of(manifest).get("student") or {}
     base = told.get("base")
     return None if base is None or str(base).startswith(("stage:", "model:")) else str(base)
 
 
 def _base_digest(evidence: Evidence, student: str | None) -> str | None:
     """Twelve digits of the digest of the base model's files."""
-    base = str((_params(evidence.manifests.get(student or "", {})).get("student") or {}).get("base"))
+    base = str((params_of(evidence.manifests.get(student or "", {})).get("student") or {}).get("base"))
     return base.partition(":")[2][:12] or None
 
 
 def _objective(evidence: Evidence, student: str | None) -> list[str]:
-    terms = _params(evidence.manifests.get(student or "", {})).get("objective") or []
+    terms = params_of(evidence.manifests.get(student or "", {})).get("objective") or []
     return [_term(evidence, term) for term in terms]
 
 
@@ -166,7 +166,7 @@ def _teachers(evidence: Evidence, stages: list[str]) -> list[str]:
     """One line per teacher column that the score stages behind the student made."""
     lines = []
     for name in stages:
-        for teacher, told in (_params(evidence.manifests[name]).get("teachers") or {}).items():
+        for teacher, told in (params_of(evidence.manifests[name]).get("teachers") or {}).items():
             model = str(told.get("model") or "")
             stage = stage_named(evidence.manifests, model)
             source = f"trained in this run by the stage `{stage}`" if stage else f"`{model[:26]}`" if model else ""
@@ -179,7 +179,3 @@ def _training(evidence: Evidence, student: str | None) -> list[tuple[str, str]]:
     manifest = evidence.manifests.get(student or "", {})
     told = [(what, value) for what, value in leaves(manifest.get("metrics") or {}) if "loss" not in what]
     return [*told, ("candidate rows", plain(manifest["rows"]["in"]))] if manifest else []
-
-
-def _params(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (manifest.get("key_inputs") or {}).get("params") or {}

@@ -5,6 +5,7 @@ Writes ``students.json``: one object per student, the likeliest first, with its 
 
 import json
 from hashlib import sha256
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 def sampled_texts(collection: Collection, count: int) -> list[str]:
     """The texts of the documents with the smallest SHA-256 of their id, in that order."""
-    chosen = sorted((sha256(d.doc_id.encode()).digest(), d.doc_id) for d in collection.documents())[:count]
+    chosen = nsmallest(count, ((sha256(d.doc_id.encode()).digest(), d.doc_id) for d in collection.documents()))
     return [document.full_text for document in collection.documents_by_id([doc_id for _, doc_id in chosen])]
 
 
