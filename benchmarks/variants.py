@@ -81,6 +81,19 @@ OBJECTIVES = {
     "bce": objective("{kind: bce, teacher: encoder, mapping: clip, student_scale: 5}"),
     "score_mse": objective("{kind: score_mse, teacher: encoder, mapping: clip}"),
     "vkd": objective("{kind: vkd, model: encoder}", LABELS),
+    "kl_reverse": objective(KL.replace("}", ", direction: reverse}")),
+    "kl_js": objective(KL.replace("}", ", direction: jensen_shannon}")),
+    "cprd": objective("{kind: cprd, teacher: encoder}"),
+    **{kind: objective(f"{{kind: {kind}, model: encoder}}") for kind in ("vector_mse", "icl", "crd", "relation")},
+    **{
+        f"in_batch_kl+{kind}": objective(IN_BATCH, f"{{kind: {kind}, model: encoder}}")
+        for kind in ("vkd", "wcord", "gradient", "lelp", "mixup")
+    },
+    "in_batch_kl+lead": objective(IN_BATCH, "{kind: lead, model: encoder, pooling: mean, normalize: true}"),
+    **{
+        f"in_batch_kl+{kind}": objective(IN_BATCH, f"{{kind: {kind}, model: encoder}}")
+        for kind in ("minilm_v2", "hidden_cosine", "layer_mse", "ted", "token_relations", "virt")
+    },
 }
 
 STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES, "selection": SELECTION, "teachers": TEACHERS}
