@@ -33,6 +33,7 @@ ABOVE_STAGES = (
     "keys",
     "plan",
     "recipe",
+    "recipe_file",
     "recipes",
     "references",
     "runner",
