@@ -14,6 +14,7 @@ from retkd.parts import Part
 from retkd.problems import Lines, problems_of
 from retkd.recipe_file import drafted
 from retkd.references import reference_problems
+from retkd.shapes import shape_problems
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
 from retkd.strategies import named
@@ -113,7 +114,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
 
 
 def _checked(recipe: Recipe, lines: Lines) -> Recipe:
-    problems = reference_problems(recipe, lines)
+    problems = reference_problems(recipe, lines) or shape_problems(recipe, lines)
     if problems:
         raise RecipeError(f"the recipe {lines.path} cannot be run: {_count(problems)}", problems=problems)
     return recipe

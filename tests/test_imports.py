@@ -38,6 +38,7 @@ ABOVE_STAGES = (
     "references",
     "runner",
     "screen",
+    "shapes",
     "strategies",
     "summary",
 )
