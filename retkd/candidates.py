@@ -27,6 +27,8 @@ from retkd.errors import DataError, ScaleError, did_you_mean
 from retkd.parts import Scale
 
 TEACHER = "teacher."
+QRELS = "qrels"
+"""The source of a judged positive that no miner found, and that was added to train on."""
 SCHEMA = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
@@ -54,9 +56,12 @@ def table(
     _require_small_grades(query_ids, doc_ids, relevance)
     columns = [query_ids, doc_ids, ranks, scores, pa.array(sources, pa.string()).dictionary_encode(), relevance]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-    return checked(
-        pa.Table.from_arrays(arrays, schema=SCHEMA).sort_by([("query_id", "ascending"), ("rank", "ascending")])
-    )
+    return checked(by_rank(pa.Table.from_arrays(arrays, schema=SCHEMA)))
+
+
+def by_rank(rows: pa.Table) -> pa.Table:
+    """The rows in the order of a candidates table: query by query, each by rank."""
+    return rows.sort_by([("query_id", "ascending"), ("rank", "ascending")])
 
 
 def _require_small_grades(query_ids: Sequence[str], doc_ids: Sequence[str], relevance: Sequence[int | None]) -> None:
@@ -180,6 +185,17 @@ def schema_of(folder: Path) -> pa.Schema:
 def splits(artifact: Path) -> list[str]:
     """The splits that an artifact holds a table for."""
     return sorted(path.name for path in artifact.iterdir() if path.is_dir() and any(path.glob("part-*.parquet")))
+
+
+def mined(rows: pa.Table) -> np.ndarray:
+    """Bool per row: whether a miner found it, rather than the judgements."""
+    found: np.ndarray = pc.not_equal(rows["source"].cast(pa.string()), QRELS).to_numpy().astype(bool)
+    return found
+
+
+def only_mined(rows: pa.Table) -> pa.Table:
+    """The rows that a miner found: what the judgements added is no ranking."""
+    return rows.filter(pa.array(mined(rows)))
 
 
 def groups(rows: pa.Table) -> Iterator[tuple[str, int, int]]:

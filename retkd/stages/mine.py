@@ -85,6 +85,8 @@ def query_rows(query_id: str, ranking: Any, judged: dict[str, int], add_positive
     """The table rows of one query. Positives that were not found come last, with the lowest score and source ``qrels``."""
     import numpy as np
 
+    from retkd.candidates import QRELS
+
     rows: list[tuple[Any, ...]] = [
         (query_id, doc_id, rank, score, source, judged.get(doc_id))
         for rank, (doc_id, score, source) in enumerate(
@@ -96,7 +98,7 @@ def query_rows(query_id: str, ranking: Any, judged: dict[str, int], add_positive
         lowest = ranking.scores[-1] if len(ranking.scores) else np.float32(0)
         missing = sorted(doc_id for doc_id, grade in judged.items() if grade > 0 and doc_id not in found)
         rows += [
-            (query_id, doc_id, len(ranking.doc_ids) + i, lowest, "qrels", judged[doc_id])
+            (query_id, doc_id, len(ranking.doc_ids) + i, lowest, QRELS, judged[doc_id])
             for i, doc_id in enumerate(missing, 1)
         ]
     return rows
@@ -110,7 +112,7 @@ def _count(metrics: Metrics, inputs: Inputs, split: str, folder: Path) -> None:
     rows = table.read(folder)
     metrics.rows_in += len(inputs.collection.queries(split))
     metrics.rows_out += rows.num_rows
-    mined = rows.filter(pc.not_equal(rows["source"].cast("string"), "qrels"))
+    mined = table.only_mined(rows)
     found = set(
         zip(
             *[mined.filter(pc.greater(mined["relevance"], 0))[c].to_pylist() for c in ("query_id", "doc_id")],
