@@ -14,7 +14,7 @@ Rows are sorted by (query_id, rank), pairs are unique, numbers are never NaN. A 
 the column.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from retkd.errors import DataError, ScaleError, did_you_mean
 from retkd.parts import Scale
+from retkd.shards import atomic, shard_name
 
 TEACHER = "teacher."
 QRELS = "qrels"
@@ -175,6 +176,19 @@ def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """All parts of a split's folder as one table, sorted by (query_id, rank)."""
     tables = [pq.read_table(path, columns=columns).replace_schema_metadata(None) for path in parts(folder)]
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def copy_with(source: Path, out: Path, key: str, train: Callable[[pa.Table], pa.Table]) -> tuple[int, int]:
+    """Copy every split of an artifact to ``out``, and what ``train`` makes of the training table; rows read, rows written."""
+    rows_in = rows_out = 0
+    for split in splits(source):
+        rows = read(source / split)
+        rows_in += rows.num_rows
+        rows = train(rows) if split == "train" else rows
+        rows_out += rows.num_rows
+        with atomic(out / split / shard_name(0, 1)) as temporary:
+            write(rows, temporary, {"retkd.key": key})
+    return rows_in, rows_out
 
 
 def schema_of(folder: Path) -> pa.Schema:

@@ -46,7 +46,8 @@ class Draft:
     def set(self, settings: Iterable[Setting]) -> None:
         """Make the settings; those of stages that are not written have to wait until they are known."""
         settings = list(settings)
-        new = {path[1] for path, _ in settings if path[0] == "stages" and path[2:] == ("kind",)}
+        written = [path for path, _ in settings if path[0] == "stages" and len(path) > 1]
+        new = {path[1] for path in written if path[2:] in ((), ("kind",))}
         known = {*self.mapping("stages"), *new}
         late = [each for each in settings if each[0][0] == "stages" and len(each[0]) > 2 and each[0][1] not in known]
         self.raw = applied(self.raw, [each for each in settings if each not in late], self.lines.where)

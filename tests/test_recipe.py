@@ -165,6 +165,14 @@ def test_a_misspelt_stage_or_key_under_set_is_told_with_the_right_one(tmp_path: 
         assert told.endswith(f"next step: did you mean {meant!r}?")
 
 
+def test_a_new_stage_may_be_set_whole_and_changed_further(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    whole = "{kind: mine, miner: {kind: bm25, depth: 5}}"
+    path.write_text(f"extends: recipe.yaml\nset:\n  stages.more: {whole}\n  stages.more.miner.k1: 1.5\n")
+    assert (load(path).stages["more"].miner.k1, load(path).stages["more"].miner.depth) == (1.5, 5)
+
+
 def test_set_of_a_file_and_a_budget_reach_implied_stages(tmp_path: Path) -> None:
     written(tmp_path)
     path = tmp_path / "other.yaml"
