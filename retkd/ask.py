@@ -27,7 +27,7 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     """
     from retkd.encoders import load_encoder
     from retkd.evaluation.systems import SYSTEMS
-    from retkd.indexing.search import opened
+    from retkd.indexing.search import open_index
 
     if not query.strip():
         raise DataError("the query has no words", seen=repr(query), next_step='retkd search "what you look for"')
@@ -41,7 +41,7 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
     trained = next((folder for folder in (artifact / "model", artifact) if folder.is_dir()), None)
     model = trained or resolve(served["model"], space.digests).path
     encoder = load_encoder(SYSTEMS[served["kind"]].READS, model)  # type: ignore[attr-defined]
-    scores, doc_ids = opened(artifacts / served["index"]).search(encoder.represented([query], "query"), k)
+    scores, doc_ids = open_index(artifacts / served["index"]).search(encoder.represented([query], "query"), k)
     documents = _collection(served["collection"], space).documents_by_id(doc_ids[0])
     return [
         Answer(rank, float(score), document.doc_id, document.title, document.text)

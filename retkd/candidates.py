@@ -14,7 +14,7 @@ Rows are sorted by (query_id, rank), pairs are unique, numbers are never NaN. A 
 the column.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -25,8 +25,11 @@ import pyarrow.parquet as pq
 
 from retkd.errors import DataError, ScaleError, did_you_mean
 from retkd.parts import Scale
+from retkd.shards import atomic, shard_name
 
 TEACHER = "teacher."
+QRELS = "qrels"
+"""The source of a judged positive that no miner found, and that was added to train on."""
 SCHEMA = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
@@ -54,9 +57,12 @@ def table(
     _require_small_grades(query_ids, doc_ids, relevance)
     columns = [query_ids, doc_ids, ranks, scores, pa.array(sources, pa.string()).dictionary_encode(), relevance]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-    return checked(
-        pa.Table.from_arrays(arrays, schema=SCHEMA).sort_by([("query_id", "ascending"), ("rank", "ascending")])
-    )
+    return checked(by_rank(pa.Table.from_arrays(arrays, schema=SCHEMA)))
+
+
+def by_rank(rows: pa.Table) -> pa.Table:
+    """The rows in the order of a candidates table: query by query, each by rank."""
+    return rows.sort_by([("query_id", "ascending"), ("rank", "ascending")])
 
 
 def _require_small_grades(query_ids: Sequence[str], doc_ids: Sequence[str], relevance: Sequence[int | None]) -> None:
@@ -172,6 +178,19 @@ def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
+def copy_with(source: Path, out: Path, key: str, train: Callable[[pa.Table], pa.Table]) -> tuple[int, int]:
+    """Copy every split of an artifact to ``out``, and what ``train`` makes of the training table; rows read, rows written."""
+    rows_in = rows_out = 0
+    for split in splits(source):
+        rows = read(source / split)
+        rows_in += rows.num_rows
+        rows = train(rows) if split == "train" else rows
+        rows_out += rows.num_rows
+        with atomic(out / split / shard_name(0, 1)) as temporary:
+            write(rows, temporary, {"retkd.key": key})
+    return rows_in, rows_out
+
+
 def schema_of(folder: Path) -> pa.Schema:
     """The schema of a split's folder, without reading rows."""
     return pq.read_schema(parts(folder)[0])
@@ -180,6 +199,17 @@ def schema_of(folder: Path) -> pa.Schema:
 def splits(artifact: Path) -> list[str]:
     """The splits that an artifact holds a table for."""
     return sorted(path.name for path in artifact.iterdir() if path.is_dir() and any(path.glob("part-*.parquet")))
+
+
+def mined(rows: pa.Table) -> np.ndarray:
+    """Bool per row: whether a miner found it, rather than the judgements."""
+    found: np.ndarray = pc.not_equal(rows["source"].cast(pa.string()), QRELS).to_numpy().astype(bool)
+    return found
+
+
+def only_mined(rows: pa.Table) -> pa.Table:
+    """The rows that a miner found: what the judgements added is no ranking."""
+    return rows.filter(pa.array(mined(rows)))
 
 
 def groups(rows: pa.Table) -> Iterator[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.digests import digest_of
+from retkd.references import named_model
 from retkd.shards import atomic
 
 if TYPE_CHECKING:
@@ -76,10 +77,8 @@ def _served(recipe: "Recipe", artifacts: Mapping[str, Path]) -> dict[str, Any] |
 
 def _inside(recipe: "Recipe", artifacts: Mapping[str, Path], model: str) -> str:
     """A stage's artifact, with the folder of the model where it has several; a model from outside as it is named."""
-    stage, _, name = model.partition(":")
-    if stage not in artifacts:
-        return model
-    return artifacts[stage].name + (f"/{recipe.stages[stage].folders[name]}" if name else "")
+    stage, inside = named_model(recipe.stages, model) or (model, "")
+    return str(Path(artifacts[stage].name, inside)) if stage in artifacts else model
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -98,7 +98,7 @@ def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.T
                 seen=", ".join(rows.column_names),
                 allowed=f"also {', '.join(absent)}",
             )
-        ordered = rows.sort_by([("query_id", "ascending"), ("rank", "ascending")])
+        ordered = table.by_rank(rows)
         return table.checked(ordered), None, path.stem
     stages = space.stages(folder.name)
     artifact = space.root / "artifacts" / stages[source] if source in stages else path

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from retkd.errors import RecipeError
 from retkd.miners.base import Miner
 from retkd.objectives import OBJECTIVES
-from retkd.parts import ModelInput
-from retkd.references import inputs_of, named_stage, put, references
+from retkd.references import inputs_of, named_stage
 from retkd.strategies import STRATEGIES, with_strategy
+from retkd.strategies.copies import redirected
 from retkd.students import STUDENTS
 
 if TYPE_CHECKING:
@@ -143,14 +143,11 @@ def _terms(objective: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _add_transfer(
     stages: dict[str, Any], typed: "Recipe", whole: dict[str, Any], evaluation: str, collection: str
 ) -> None:
-    everything = type(typed).model_validate({**whole, "stages": stages}).stages
+    so_far = type(typed).model_validate({**whole, "stages": stages})
     copied: dict[str, str] = {}
-    _copy_names(everything, evaluation, collection, copied)
+    _copy_names(so_far.stages, evaluation, collection, copied)
     for name, new in copied.items():
-        stage = copy.deepcopy(stages[name])
-        for path, marker, value in references(everything, name):
-            if value in copied and not isinstance(marker, ModelInput):
-                put(stage, path, copied[value])
+        stage = redirected(stages, so_far, name, copied)
         stage["collection"] = collection
         stage.pop("queries", None)
         if "splits" in stage or stage["kind"] in ("mine", "evaluate"):

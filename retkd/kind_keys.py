@@ -14,10 +14,25 @@ def told(part: type[Part]) -> list[tuple[str, str]]:
     >>> dict(told(BM25))["k1"]
     'float = 0.9'
     """
-    return [(name, _field(field)) for name, field in part.model_fields.items() if name != "kind"]
+    return [(name, field_told(field)) for name, field in part.model_fields.items() if name != "kind"]
 
 
-def _field(field: Any) -> str:
+def told_below(field: Any, indent: str = "  ") -> list[tuple[str, str]]:
+    """The keys of the part without a kind that a field holds, and those of the parts below it."""
+    rows = []
+    for name, inner in (part.model_fields if (part := _part_in(field.annotation)) else {}).items():
+        rows += [(indent + name, field_told(inner)), *told_below(inner, indent + "  ")]
+    return rows
+
+
+def _part_in(annotation: Any) -> type[Part] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return None if "kind" in annotation.model_fields else annotation
+    return next((found for each in get_args(annotation) if (found := _part_in(each)) is not None), None)
+
+
+def field_told(field: Any) -> str:
+    """The type of a field, its default and its description."""
     words = _type(field.annotation) if (marker := marker_of(field)) is None else _named(marker)
     default = "" if field.is_required() else f" = {_value(field.get_default(call_default_factory=True))}"
     return f"{words}{default}" + (f"; {field.description}" if field.description else "")

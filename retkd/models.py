@@ -19,6 +19,14 @@ def resolve(ref: str, digests: FileDigests) -> Model:
     return Model(ref=ref, path=path, digest=digests.model(path))
 
 
+def local(ref: str) -> Path | None:
+    """The folder of a model that is on this machine under its name or in a package; None for a hub id, or where it is not."""
+    try:
+        return _packaged(ref) if ref.startswith("package:") else _folder(ref)
+    except ModelError:
+        return None
+
+
 def _folder(ref: str) -> Path | None:
     path = Path(ref).expanduser()
     if path.is_dir():

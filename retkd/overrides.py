@@ -2,12 +2,13 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from retkd.errors import RecipeError
+from retkd.progress import say
 
 Setting = tuple[tuple[str, ...], Any]
 
@@ -28,57 +29,71 @@ def parsed(item: str) -> Setting:
         raise RecipeError("the value of --set is not YAML", where=key, seen=value) from error
 
 
-def applied(raw: Mapping[str, Any], settings: Iterable[Setting]) -> dict[str, Any]:
-    """A deep copy of ``raw`` with the settings made, in order.
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(path)
 
-    Another ``kind`` begins that part afresh: its old keys belonged to the old kind. Kinds are set first, so that the
-    order of the settings does not matter.
 
-    >>> applied({"collection": {"kind": "pycode", "x": 1}}, [(("collection", "kind"), "beir")])
-    {'collection': {'kind': 'beir'}}
+def applied(
+    raw: Mapping[str, Any], settings: Iterable[Setting], where: Callable[[tuple[str, ...]], str] = _dotted
+) -> dict[str, Any]:
+    """A deep copy of ``raw`` with the settings made, in order. ``where`` tells in errors where a setting is written.
+
+    Another ``kind`` begins that part afresh: its old keys belonged to the old kind, and a line on standard error says which
+    are lost. Kinds are set first, so that the order of the settings does not matter.
+
+    >>> applied({"collection": {"kind": "pycode", "x": 1}}, [(("collection", "kind"), "beir"), (("collection", "x"), 2)])
+    {'collection': {'kind': 'beir', 'x': 2}}
     """
     changed = copy.deepcopy(dict(raw))
-    for path, value in sorted(settings, key=lambda setting: setting[0][-1] != "kind"):
+    settings = sorted(settings, key=lambda setting: setting[0][-1] != "kind")
+    for path, value in settings:
         holder: Any = changed
         for step in path[:-1]:
-            holder = _child(holder, step, path)
-        _put(holder, path[-1], value, path)
+            holder = _child(holder, step, where(path))
+        if path[-1] == "kind" and isinstance(holder, dict) and holder.get("kind", value) != value:
+            again = {other[len(path) - 1] for other, _ in settings if other[: len(path) - 1] == path[:-1]}
+            _afresh(holder, value, again, where(path))
+        _put(holder, path[-1], value, where(path))
     return changed
 
 
-def _child(holder: Any, step: str, path: tuple[str, ...]) -> Any:
+def _afresh(holder: dict[str, Any], kind: object, again: Collection[str], where: str) -> None:
+    """Empty a part of another kind; ``again`` are the keys that are about to be set anew."""
+    lost = [str(key) for key in holder if key not in again]
+    if lost:
+        say(f"{where}: {kind} in place of {holder['kind']} begins afresh, without {', '.join(lost)}")
+    holder.clear()
+
+
+def _child(holder: Any, step: str, where: str) -> Any:
     if isinstance(holder, list):
-        return holder[_position(holder, step, path)]
+        return holder[_position(holder, step, where)]
     if not isinstance(holder, dict):
-        raise _not_a_mapping(holder, step, path)
+        raise _not_a_mapping(holder, step, where)
     if holder.get(step) is None:
         holder[step] = {}
     return holder[step]
 
 
-def _put(holder: Any, last: str, value: Any, path: tuple[str, ...]) -> None:
+def _put(holder: Any, last: str, value: Any, where: str) -> None:
     if isinstance(holder, list):
-        holder[_position(holder, last, path)] = value
+        holder[_position(holder, last, where)] = value
     elif isinstance(holder, dict):
-        if last == "kind" and holder.get("kind", value) != value:
-            holder.clear()
         holder[last] = value
     else:
-        raise _not_a_mapping(holder, last, path)
+        raise _not_a_mapping(holder, last, where)
 
 
-def _position(holder: list[Any], step: str, path: tuple[str, ...]) -> int:
+def _position(holder: list[Any], step: str, where: str) -> int:
     if step.isdigit() and int(step) < len(holder):
         return int(step)
     raise RecipeError(
         "an override points outside a list",
-        where=".".join(path),
+        where=where,
         seen=step,
         allowed=f"0 to {len(holder) - 1}" if holder else "nothing: the list is empty",
     )
 
 
-def _not_a_mapping(holder: Any, step: str, path: tuple[str, ...]) -> RecipeError:
-    return RecipeError(
-        "an override goes through a value that has no keys", where=".".join(path), seen=f"{step} of {holder!r}"
-    )
+def _not_a_mapping(holder: Any, step: str, where: str) -> RecipeError:
+    return RecipeError("an override goes through a value that has no keys", where=where, seen=f"{step} of {holder!r}")

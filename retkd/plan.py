@@ -130,8 +130,8 @@ class Resolver:
             folder = self.artifacts[other] / "model"
             if folder.is_dir():
                 found[other] = Model(other, folder, self.workspace.digests.model(folder))
-        for ref, inside in model_folders(self.recipe.stages, name).items():
-            folder = self.artifacts[ref.partition(":")[0]] / inside
+        for ref, (stage, inside) in model_folders(self.recipe.stages, name).items():
+            folder = self.artifacts[stage] / inside
             found[ref] = Model(ref, folder, self.workspace.digests.model(folder))
         return found
 

@@ -1,6 +1,6 @@
 """Pydantic's validation errors told in retkd's way: recipe, key, line, value seen, what is allowed, did you mean."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -15,33 +15,46 @@ Path_ = tuple[str | int, ...]
 
 
 class Lines:
-    """Where each key of a YAML file stands."""
+    """Where each key of a recipe stands: file and line, by the steps of its path as strings."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self.lines: dict[Path_, int] = {}
+        self.places: dict[tuple[str, ...], str] = {}
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
             self._walk(root, ())
 
-    def _walk(self, node: Any, at: Path_) -> None:
+    def _walk(self, node: Any, at: tuple[str, ...]) -> None:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                self.lines[(*at, str(key.value))] = key.start_mark.line + 1
+                self._put(key, (*at, str(key.value)))
                 self._walk(value, (*at, str(key.value)))
         elif isinstance(node, yaml.SequenceNode):
             for position, value in enumerate(node.value):
-                self.lines[(*at, position)] = value.start_mark.line + 1
-                self._walk(value, (*at, position))
+                self._put(value, (*at, str(position)))
+                self._walk(value, (*at, str(position)))
+
+    def _put(self, node: Any, at: tuple[str, ...]) -> None:
+        self.places[at] = f"{self.path}:{node.start_mark.line + 1}"
+
+    def moved(self, at: tuple[str, ...], to: tuple[str, ...]) -> None:
+        """What is written at ``at`` is the value of ``to``, in the place of what was written there."""
+        found = {(*to, *path[len(at) :]): place for path, place in self.places.items() if path[: len(at)] == at}
+        if found:
+            kept = {path: place for path, place in self.places.items() if path[: len(to)] != to}
+            self.places = {to[:length]: found[to] for length in range(1, len(to))} | kept | found
+
+    def over(self, base: "Lines", keys: Collection[str]) -> "Lines":
+        """These lines for ``keys`` of the recipe and all that is not in ``base``, the lines of ``base`` for the rest."""
+        self.places = {path: place for path, place in base.places.items() if path[0] not in keys} | self.places
+        return self
 
     def where(self, at: Path_) -> str:
         """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written."""
-        key = ".".join(str(step) for step in at)
-        for length in range(len(at), 0, -1):
-            line = self.lines.get(at[:length])
-            if line is not None:
-                return f"{self.path}:{line}, key {key}"
-        return f"{self.path}, key {key}"
+        steps = tuple(map(str, at))
+        places = (self.places.get(steps[:length]) for length in range(len(steps), 0, -1))
+        place = next((place for place in places if place is not None), self.path)
+        return f"{place}, key {'.'.join(steps)}"
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], lines: Lines) -> list[RecipeError]:

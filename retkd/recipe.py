@@ -1,22 +1,20 @@
 """A recipe: one YAML file that says the whole chain. Read, overridden, expanded, validated; all errors come together."""
 
-import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from retkd.collections import AnyCollection
-from retkd.errors import RecipeError, did_you_mean
+from retkd.errors import RecipeError
 from retkd.expansion import expanded
-from retkd.overrides import Setting, applied, parsed
+from retkd.overrides import parsed
 from retkd.parts import Part
 from retkd.problems import Lines, problems_of
-from retkd.recipes import located
+from retkd.recipe_file import drafted
 from retkd.references import reference_problems
+from retkd.shapes import shape_problems
 from retkd.stage import Runtime
 from retkd.stages import AnyStage
 from retkd.strategies import named
@@ -105,162 +103,21 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
 
     Overrides win over the budget, the budget over the file. Raises :class:`RecipeError` with every problem found.
     """
-    text = _text(path)
-    raw = _whole(path, text)
-    _mapping(raw, "stages", path)
+    draft = drafted(path)
     settings = [parsed(item) for item in overrides]
     if seed is not None:
         settings.append((("seed",), seed))
-    raw = applied(raw, _budget(path, applied(raw, [s for s in settings if s[0][0] in ("budget", "budgets")])))
-    late = [setting for setting in settings if _of_implied_stage(raw, settings, setting)]
-    raw = applied(raw, [setting for setting in settings if setting not in late])
-    lines = Lines(path, text)
-    typed = _checked(_validated(raw, lines), lines)
-    return _checked(_validated(_late(expanded(raw, typed), late), lines), lines)
-
-
-def _of_implied_stage(raw: Mapping[str, Any], settings: list[Setting], setting: Setting) -> bool:
-    """Whether an override speaks of no written stage: of one that a strategy, controls or transfer add, or a misspelt one."""
-    path = setting[0]
-    new = {each[0][1] for each in settings if each[0][0] == "stages" and each[0][2:] == ("kind",)}
-    return path[0] == "stages" and len(path) > 2 and path[1] not in {*(raw.get("stages") or {}), *new}
-
-
-def _late(whole: dict[str, Any], late: list[Setting]) -> dict[str, Any]:
-    for setting in late:
-        if setting[0][1] not in whole["stages"]:
-            raise RecipeError(
-                f"the recipe has no stage {setting[0][1]!r}",
-                where=f"--set {'.'.join(setting[0])}",
-                allowed=", ".join(whole["stages"]),
-                next_step=did_you_mean(setting[0][1], whole["stages"]),
-            )
-    return applied(whole, late)
+    draft.set(draft.budget(settings))
+    draft.set(settings)
+    typed = _checked(_validated(draft.raw, draft.lines), draft.lines)
+    return _checked(_validated(draft.set_late(expanded(draft.raw, typed)), draft.lines), draft.lines)
 
 
 def _checked(recipe: Recipe, lines: Lines) -> Recipe:
-    problems = reference_problems(recipe, lines)
+    problems = reference_problems(recipe, lines) or shape_problems(recipe, lines)
     if problems:
         raise RecipeError(f"the recipe {lines.path} cannot be run: {_count(problems)}", problems=problems)
     return recipe
-
-
-def _whole(path: Path, text: str, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The raw recipe; with ``extends: FILE``, that file's keys with this file's on top, then the dotted keys of ``set``."""
-    raw = _with_environment(_parsed_yaml(path, text), path)
-    changes = [(tuple(str(key).split(".")), value) for key, value in _mapping(raw, "set", path).items()]
-    raw.pop("set", None)
-    extended = raw.pop("extends", None)
-    if extended is not None:
-        base = _extended(path, str(extended))
-        if base in below:
-            raise RecipeError("recipes extend each other in a circle", where=path, seen=" -> ".join(map(str, below)))
-        if "stages" in raw:
-            raise RecipeError(
-                "a recipe that extends another cannot have `stages`: they would replace all of the other's",
-                where=f"{path}, key stages",
-                next_step="put what differs under `set`, as in `set: {stages.train.steps: 10}`; a new stage goes there whole",
-            )
-        raw = {**_whole(base, _text(base), (*below, path.resolve())), **raw}
-    return applied(raw, changes)
-
-
-def _extended(path: Path, name: str) -> Path:
-    """The file beside the recipe, or the recipe that comes with retkd under that name (for a copy made elsewhere)."""
-    beside = (path.parent / name).resolve()
-    if beside.is_file():
-        return beside
-    try:
-        return located(Path(Path(name).name)).resolve()
-    except RecipeError as error:
-        raise RecipeError(
-            "the recipe that this one extends is not there",
-            where=f"{path}, key extends",
-            seen=name,
-            allowed="a file beside it, or a name that `retkd ls` shows",
-            next_step=error.next_step,
-        ) from None
-
-
-def _with_environment(value: Any, path: Path) -> Any:
-    """Strings with ``${NAME}`` filled in from the environment; an unset name is an error, never an empty string."""
-    if isinstance(value, dict):
-        return {key: _with_environment(inner, path) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_with_environment(inner, path) for inner in value]
-    if not isinstance(value, str):
-        return value
-    for name in re.findall(r"\$\{(\w+)\}", value):
-        if name not in os.environ:
-            raise RecipeError(
-                f"the recipe reads the environment variable {name}, which is not set",
-                where=path,
-                seen=value,
-                next_step=f"export {name}=..., or override the key with --set",
-            )
-        value = value.replace(f"${{{name}}}", os.environ[name])
-    return value
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise RecipeError(
-            "there is no such recipe",
-            where=path,
-            next_step="`retkd ls` lists the recipes that come with retkd, `retkd cp quickstart my.yaml` copies one",
-        )
-    return path.read_text(encoding="utf-8")
-
-
-class _NoKeyTwice(yaml.SafeLoader):
-    """YAML in which a mapping may not hold a key twice: of two seeds the later one would win in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _parsed_yaml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        raw = yaml.load(text, Loader=_NoKeyTwice)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise RecipeError("the recipe is not YAML", where=where, seen=getattr(error, "problem", error)) from error
-    if not isinstance(raw, Mapping):
-        raise RecipeError("a recipe is a mapping with name, collection and stages", where=path, seen=type(raw).__name__)
-    return dict(raw)
-
-
-def _budget(path: Path, raw: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    name, budgets = raw.get("budget"), _mapping(raw, "budgets", path)
-    if name is None:
-        return []
-    if not isinstance(name, str) or name not in budgets:
-        raise RecipeError(
-            f"the recipe has no budget {name!r}",
-            where=f"{path}, key budget",
-            seen=name,
-            allowed=", ".join(budgets) or "none: the recipe has no `budgets`",
-            next_step=did_you_mean(name, budgets),
-        )
-    return [(tuple(str(key).split(".")), value) for key, value in _mapping(budgets, name, path, "budgets.").items()]
-
-
-def _mapping(holder: Mapping[str, Any], key: str, path: Path, above: str = "") -> Mapping[str, Any]:
-    """What stands under a key that must hold a mapping; nothing at all is an empty one."""
-    value = holder.get(key)
-    if value is not None and not isinstance(value, Mapping):
-        raise RecipeError(
-            f"`{above}{key}` must be a mapping of keys to values", where=f"{path}, key {above}{key}", seen=repr(value)
-        )
-    return value or {}
 
 
 def _validated(raw: Mapping[str, Any], lines: Lines) -> Recipe:

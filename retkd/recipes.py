@@ -55,30 +55,76 @@ def listed_formats() -> list[tuple[str, str]]:
 
 
 def kinds() -> list[tuple[str, str]]:
-    """(family, its kinds)."""
-    return [(family, ", ".join(known)) for family, known in _families().items()]
+    """(family, its kinds), the keys of a recipe first."""
+    families = {"recipe": _recipe_keys(), **_families()}
+    return [(family, ", ".join(known)) for family, known in families.items()]
 
 
-def keys(kind: str) -> list[tuple[str, str]]:
-    """(key, what it takes) of a kind, or of several of that name in different families. Raises :class:`RecipeError`."""
+def keys(word: str) -> list[tuple[str, str]]:
+    """(key, what it takes) of a kind, or of several of that name in different families; else of a key of a recipe; else
+    of every kind that has that key. Raises :class:`RecipeError`.
+    """
+    families = _families()
+    rows = _of_kinds(word, families) or _of_recipe(word) or _of_key(word, families)
+    if not rows:
+        known = [
+            "recipes",
+            "indexes",
+            "formats",
+            "kinds",
+            *_recipe_keys(),
+            *(k for known in families.values() for k in known),
+        ]
+        raise RecipeError(
+            "ls lists recipes, indexes, formats, kinds, or the keys of a kind or of a key",
+            seen=word,
+            allowed="recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows",
+            next_step=did_you_mean(word, known),
+        )
+    return rows
+
+
+def _of_kinds(kind: str, families: dict[str, Any]) -> list[tuple[str, str]]:
     from retkd.kind_keys import told
 
-    families = _families()
-    found = [(family, known[kind]) for family, known in families.items() if kind in known]
-    if not found:
-        known = ["recipes", "indexes", "formats", "kinds", *(each for family in families.values() for each in family)]
-        raise RecipeError(
-            "ls lists recipes, indexes, formats, kinds, or the keys of a kind",
-            seen=kind,
-            allowed="recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows",
-            next_step=did_you_mean(kind, known),
-        )
     rows = []
-    for family, part in found:
-        part = getattr(part, "Config", part)
-        rows.append((f"{family}: {kind}", plain(part.__doc__ or "")))
-        rows += [(f"  {name}", words) for name, words in told(part)]
+    for family, known in families.items():
+        if kind in known:
+            part = _configuration(known[kind])
+            rows.append((f"{family}: {kind}", plain(part.__doc__ or "")))
+            rows += [(f"  {name}", words) for name, words in told(part)]
     return rows
+
+
+def _of_recipe(key: str) -> list[tuple[str, str]]:
+    from retkd.kind_keys import field_told, told_below
+
+    field = _recipe_keys().get(key)
+    return [] if field is None else [(f"recipe: {key}", field_told(field)), *told_below(field)]
+
+
+def _of_key(key: str, families: dict[str, Any]) -> list[tuple[str, str]]:
+    from retkd.kind_keys import field_told
+
+    parts = {
+        f"{family}: {kind}": _configuration(part) for family, known in families.items() for kind, part in known.items()
+    }
+    return [
+        (f"{name}.{key}", field_told(part.model_fields[key]))
+        for name, part in parts.items()
+        if key in part.model_fields
+    ]
+
+
+def _configuration(part: Any) -> Any:
+    """The part itself; of a stage its ``Config``."""
+    return getattr(part, "Config", part)
+
+
+def _recipe_keys() -> dict[str, Any]:
+    from retkd.recipe import Recipe
+
+    return dict(Recipe.model_fields)
 
 
 def plain(docstring: str) -> str:

@@ -40,14 +40,18 @@ def named_stage(stages: Mapping[str, Any], reference: str) -> str | None:
     return stage if model and stage in stages and stage != PACKAGE else None
 
 
-def model_folders(stages: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Reference -> the folder in that stage's artifact, of each model ``STAGE:MODEL`` that stage ``name`` reads."""
-    found = {}
-    for _, marker, value in references(dict(stages), name):
-        stage, _, model = value.partition(":")
-        if isinstance(marker, ModelInput) and model:
-            found[value] = stages[stage].folders[model]
-    return found
+def named_model(stages: Mapping[str, Any], reference: str) -> tuple[str, str] | None:
+    """(stage, folder in its artifact) of ``STAGE:MODEL``; None for any other reference."""
+    stage = named_stage(stages, reference)
+    if stage is None or stage == reference:
+        return None
+    return stage, stages[stage].folders[reference[len(stage) + 1 :]]
+
+
+def model_folders(stages: Mapping[str, Any], name: str) -> dict[str, tuple[str, str]]:
+    """Reference -> (stage, folder in its artifact) of each model ``STAGE:MODEL`` that stage ``name`` reads."""
+    found = {value: named_model(stages, value) for _, _, value in references(dict(stages), name)}
+    return {value: told for value, told in found.items() if told is not None}
 
 
 def narrowed(config: Any) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:

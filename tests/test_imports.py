@@ -33,10 +33,12 @@ ABOVE_STAGES = (
     "keys",
     "plan",
     "recipe",
+    "recipe_file",
     "recipes",
     "references",
     "runner",
     "screen",
+    "shapes",
     "strategies",
     "summary",
 )

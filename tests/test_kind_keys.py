@@ -30,8 +30,31 @@ def test_an_unknown_kind() -> None:
     with pytest.raises(RecipeError) as error:
         recipes.keys("bm2")
     assert str(error.value) == (
-        "ls lists recipes, indexes, formats, kinds, or the keys of a kind\n"
+        "ls lists recipes, indexes, formats, kinds, or the keys of a kind or of a key\n"
         "  seen: bm2\n"
         "  allowed: recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows\n"
         "  next step: did you mean 'bm25'?"
     )
+
+
+def test_the_keys_of_a_recipe_tell_what_stands_below_them() -> None:
+    rows = dict(recipes.keys("chain"))
+    assert rows["recipe: chain"].endswith("= null; teacher assistants, earlier generations; written out as stages")
+    assert rows["  train"] == "str = 'train'; the student's train stage; it keeps its name as the last hop"
+    assert rows["    dev_queries"] == "int = 200"
+    assert dict(recipes.keys("runtime"))["    retries"].startswith("int = 6; ")
+    assert recipes.keys("seed") == [("recipe: seed", "int = 13; of every stage that draws at random")]
+    assert [left for left, _ in recipes.keys("transfer")] == ["recipe: transfer"]
+
+
+def test_a_key_of_a_kind_is_told_with_the_kinds_that_have_it() -> None:
+    ((left, words),) = recipes.keys("controls")
+    assert left == "stages: evaluate.controls"
+    assert words.startswith("list of bm25 | zero_shot | contrastive | teacher = []")
+    assert {left for left, _ in recipes.keys("num_negatives")} >= {"samplers: random.num_negatives"}
+
+
+@pytest.mark.parametrize(("word", "meant"), [("chian", "chain"), ("veiws", "views"), ("formts", "formats")])
+def test_a_misspelt_word(word: str, meant: str) -> None:
+    with pytest.raises(RecipeError, match=f"did you mean '{meant}'"):
+        recipes.keys(word)

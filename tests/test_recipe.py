@@ -71,7 +71,8 @@ def test_an_unknown_budget(tmp_path: Path) -> None:
 )
 def test_what_must_be_a_mapping(tmp_path: Path, line: str, key: str, seen: str) -> None:
     path = written(tmp_path, TEXT + line + "\n")
-    assert error_of(path) == f"`{key}` must be a mapping of keys to values\n  where: {path}, key {key}\n  seen: {seen}"
+    where = f"{path}:{line_of(line.splitlines()[-1], TEXT + line)}"
+    assert error_of(path) == f"`{key}` must be a mapping of keys to values\n  where: {where}, key {key}\n  seen: {seen}"
 
 
 def test_a_stage_runs_with_its_own_seed_or_the_recipes(tmp_path: Path) -> None:
@@ -114,6 +115,87 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     assert (recipe.stages["train"].steps, recipe.runtime.threads) == (4, 2)
     assert load(path, ["stages.train.steps=5"]).stages["train"].steps == 5
     assert list(recipe.stages) == list(load(tmp_path / "recipe.yaml").stages)
+
+
+def test_a_recipe_that_extends_another_and_has_no_name_is_named_after_its_file(tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / "other.yaml").write_text("extends: recipe.yaml\nset: {seed: 3}\n")
+    (tmp_path / "third.yaml").write_text("extends: other.yaml\n")
+    (tmp_path / "fourth.yaml").write_text("extends: third.yaml\nset: {name: own}\n")
+    assert [load(tmp_path / f"{name}.yaml").name for name in ("recipe", "other", "third", "fourth")] == [
+        *("tiny", "other", "third", "own")
+    ]
+    assert "the key 'name' is missing" in error_of(written(tmp_path, **{"name: tiny\n": ""}))
+
+
+def test_a_set_that_is_wrong_has_the_line_of_the_file_that_wrote_it(tmp_path: Path) -> None:
+    base, path = written(tmp_path), tmp_path / "other.yaml"
+    path.write_text(
+        "extends: recipe.yaml\nbudgets:\n  small:\n    stages.train.batch_queries: few\nset:\n"
+        "  stages.train.steps: many\n  stages.train.objective.1.weight: heavy\n"
+        "  stages.mine.miner: {kind: bm25,\n    dept: 3}\n  stages.train.student.layer: [0]\n"
+    )
+    told = error_of(path, "budget=small", "stages.select.seed=x")
+    assert {line.removeprefix("      where: ") for line in told.splitlines() if "where: " in line} == {
+        f"{path}:9, key stages.mine.miner.dept",
+        f"{base}:{line_of('  select:')}, key stages.select.seed",
+        f"{path}:10, key stages.train.student.layer",
+        f"{path}:7, key stages.train.objective.1.weight",
+        f"{path}:6, key stages.train.steps",
+        f"{path}:4, key stages.train.batch_queries",
+    }
+    path.write_text("extends: recipe.yaml\nset:\n  stages.train.objective.5.weight: 2\n")
+    assert f"where: {path}:3, key stages.train.objective.5.weight\n" in error_of(path)
+    path.write_text("extends: recipe.yaml\nset: {}\n")
+    assert f"where: {base}:{line_of('steps: 30')}, " in error_of(path, "stages.train.steps=-1")
+
+
+def test_a_misspelt_stage_or_key_under_set_is_told_with_the_right_one(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    for words, allowed, meant in (
+        ("stages.tran.steps: 3", "mine, score, ", "train"),
+        ("stages.train.stepz: 3", "the keys of kind train: ", "steps"),
+        ("stages.train.studnt.layers: [0]", "the keys of kind train: ", "student"),
+    ):
+        path.write_text(f"extends: recipe.yaml\nset:\n  {words}\n")
+        told = error_of(path)
+        assert f"where: {path}:3, key {words.partition(':')[0].removesuffix('.layers')}\n" in told
+        assert f"allowed: {allowed}" in told
+        assert told.endswith(f"next step: did you mean {meant!r}?")
+
+
+def test_a_new_stage_may_be_set_whole_and_changed_further(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    whole = "{kind: mine, miner: {kind: bm25, depth: 5}}"
+    path.write_text(f"extends: recipe.yaml\nset:\n  stages.more: {whole}\n  stages.more.miner.k1: 1.5\n")
+    assert (load(path).stages["more"].miner.k1, load(path).stages["more"].miner.depth) == (1.5, 5)
+
+
+def test_set_of_a_file_and_a_budget_reach_implied_stages(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    path.write_text(
+        "extends: recipe.yaml\nbudget: small\nbudgets: {small: {stages.control.steps: 7}}\n"
+        "set: {stages.control.learning_rate: 0.5, stages.control.steps: 9}\n"
+    )
+    control = load(path).stages["control"]
+    assert (control.learning_rate, control.steps) == (0.5, 7)
+    assert load(path, ["stages.control.steps=8"]).stages["control"].steps == 8
+
+
+def test_another_kind_under_set_says_which_keys_are_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path)
+    path = tmp_path / "other.yaml"
+    path.write_text("extends: recipe.yaml\nset:\n  stages.mine.miner.kind: random\n")
+    assert load(path).stages["mine"].miner.depth != 50
+    assert capsys.readouterr().err == (
+        f"{path}:3, key stages.mine.miner.kind: random in place of bm25 begins afresh, without depth\n"
+    )
+    path.write_text(path.read_text() + "  stages.mine.miner.depth: 50\n")
+    assert load(path).stages["mine"].miner.depth == 50
+    assert capsys.readouterr().err == ""
 
 
 def test_stages_beside_extends_are_refused(tmp_path: Path) -> None:

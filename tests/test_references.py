@@ -156,7 +156,7 @@ def test_a_stage_that_gives_several_models(tmp_path: Path) -> None:
     stages = load(path).stages
     assert inputs_of(stages, "index") == ["train"]
     assert models_of(stages, "index") == []
-    assert model_folders(stages, "index") == {"train:exit2": "models/exit2"}
+    assert model_folders(stages, "index") == {"train:exit2": ("train", "models/exit2")}
     assert set(inputs_of(stages, "evaluate")) >= {"train", "index"}
     assert run_order(stages).index("train") < run_order(stages).index("index")
     assert (stages["evaluate"].systems["control"].model, stages["control_index"].model) == ("control:exit2",) * 2

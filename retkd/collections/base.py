@@ -47,6 +47,11 @@ class CollectionConfig(Part):
         default={}, description="split -> how many of its queries to use: those with the smallest SHA-256 of their id"
     )
 
+    @property
+    def title(self) -> str:
+        """What a model card calls the collection."""
+        return str(getattr(self, "kind", "collection"))
+
     def open(self, cache: Path) -> "Collection":
         """The collection that this configuration names."""
         raise NotImplementedError

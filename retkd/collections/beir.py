@@ -43,6 +43,11 @@ class Beir(CollectionConfig):
             raise ValueError(f"this is no regular expression: {error}") from None
         return pattern
 
+    @property
+    def title(self) -> str:
+        """The folder's name."""
+        return self.path.expanduser().resolve().name
+
     def open(self, cache: Path) -> LocalCollection:
         """The collection. Raises :class:`DataError` when a file is missing."""
         folder = self.path.expanduser()

@@ -63,6 +63,11 @@ class HuggingFace(MadeConfig):
             raise ValueError("give corpus, queries and qrels (split -> table), or pairs (split -> table) alone")
         return self
 
+    @property
+    def title(self) -> str:
+        """The name on the hub; of local tables the kind."""
+        return next((table.name for table in self._tables() if table.name), self.kind)
+
     def content_digest(self, cache: Path) -> str:
         """SHA-256 over the mapping and the local files' content, or the hub's name and commit; downloads nothing."""
         each = {"__all__": {"path"}}

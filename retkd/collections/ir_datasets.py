@@ -34,6 +34,11 @@ class IrDatasets(CollectionConfig):
     )
     query_field: str | None = Field(default=None, description="of a query; default: the package's own choice")
 
+    @property
+    def title(self) -> str:
+        """The dataset's id."""
+        return self.id
+
     def open(self, cache: Path) -> "IrDatasetsCollection":
         """The collection."""
         return IrDatasetsCollection(self, cache, version("ir_datasets"))

@@ -9,6 +9,7 @@ from retkd.collections.base import Document, Query
 from retkd.collections.lines import LineError, decoded, shown
 
 Form = Literal["jsonl", "tsv"]
+COLUMNS = '"_id" and "text"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ def json_document(line: bytes) -> Document:
     The title may be absent, the text may be empty.
     """
     record = json_record(line)
-    title = _text(record, "title") if record.get("title") is not None else ""
-    return Document(_id(record), _text(record, "text"), title, _language(record))
+    title = read_text(record, "title") if record.get("title") is not None else ""
+    return Document(read_id(record), read_text(record, "text"), title, _language(record))
 
 
 def tsv_document(line: bytes) -> Document:
@@ -37,8 +38,8 @@ def tsv_document(line: bytes) -> Document:
 def json_query(line: bytes) -> QueryRecord:
     """``{"_id": ..., "text": ...}``, with an optional ``"split"`` and, as in documents, language."""
     record = json_record(line)
-    split = _text(record, "split") if record.get("split") is not None else None
-    return _query(_id(record), _text(record, "text"), split, _language(record))
+    split = read_text(record, "split") if record.get("split") is not None else None
+    return _query(read_id(record), read_text(record, "text"), split, _language(record))
 
 
 def tsv_query(line: bytes) -> QueryRecord:
@@ -63,29 +64,32 @@ def json_record(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _id(record: dict[str, Any]) -> str:
+def read_id(record: dict[str, Any], allowed: str = COLUMNS) -> str:
+    """What stands under ``_id``, as a string; ``allowed`` is the form of the line."""
     if "_id" not in record:
-        raise LineError('the line has no key "_id"', seen=_keys(record), allowed='"_id" and "text"')
+        raise LineError('the line has no key "_id"', seen=_keys(record), allowed=allowed)
     value = record["_id"]
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise LineError('"_id" is not an id', seen=shown(value), allowed="a string that is not empty, or an integer")
-    return _encodable(str(value), "_id")
+    return encodable(str(value), "_id")
 
 
-def _text(record: dict[str, Any], key: str) -> str:
+def read_text(record: dict[str, Any], key: str, allowed: str = COLUMNS) -> str:
+    """The string under a key; ``allowed`` is the form of the line."""
     if key not in record:
-        raise LineError(f'the line has no key "{key}"', seen=_keys(record), allowed='"_id" and "text"')
+        raise LineError(f'the line has no key "{key}"', seen=_keys(record), allowed=allowed)
     if not isinstance(record[key], str):
         raise LineError(f'"{key}" is not a string', seen=shown(record[key]), allowed="a string")
-    return _encodable(record[key], key)
+    return encodable(record[key], key)
 
 
 def _language(record: dict[str, Any]) -> str | None:
     key = next((key for key in ("language", "lang") if record.get(key) is not None), None)
-    return None if key is None else _text(record, key)
+    return None if key is None else read_text(record, key)
 
 
-def _encodable(text: str, key: str) -> str:
+def encodable(text: str, key: str) -> str:
+    """The text itself. Raises :class:`LineError` where it is no UTF-8."""
     try:
         text.isascii() or text.encode("utf-8")
     except UnicodeEncodeError as error:

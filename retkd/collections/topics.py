@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retkd.collections.lines import BROKEN_GZIP, LineError, broken_gzip, decoded, opened, parsed_lines, shown
-from retkd.collections.records import json_record
+from retkd.collections.records import encodable, json_record, read_id, read_text
 from retkd.collections.turns import Turn
 from retkd.errors import DataError
 
@@ -59,17 +59,17 @@ def line_turns(line: bytes) -> list[Turn]:
     A history alternates utterance and answer, and ends with an answer; ``rewrite`` is a text, or name -> text.
     """
     record = json_record(line)
-    split = _text(record, "split") if record.get("split") is not None else None
+    split = read_text(record, "split", LINE) if record.get("split") is not None else None
     if "turns" not in record:
         return [replace(_own_turn(record), split=split)]
-    key, turns = _key(record), []
+    key, turns = read_id(record, LINE), []
     earlier: list[tuple[str, str | None]] = []
     for number, each in enumerate(_list(record, "turns"), 1):
         if not isinstance(each, dict):
             raise LineError("a turn is not a JSON object", seen=shown(each), allowed=LINE)
-        own = str(each["_id"]) if each.get("_id") is not None else f"{key}_{number}"
+        own = read_id(each, LINE) if each.get("_id") is not None else f"{key}_{number}"
         turns.append(Turn(own, _said(each, "text"), tuple(earlier), _rewrites(each), split))
-        earlier.append((turns[-1].text, _text(each, "response") if each.get("response") else None))
+        earlier.append((turns[-1].text, read_text(each, "response", LINE) if each.get("response") else None))
     return turns
 
 
@@ -81,8 +81,9 @@ def _own_turn(record: dict[str, Any]) -> Turn:
             seen=shown(history),
             allowed="an even number of texts",
         )
-    earlier = tuple((query, answer or None) for query, answer in zip(history[::2], history[1::2], strict=True))
-    return Turn(_key(record), _said(record, "text"), earlier, _rewrites(record))
+    told = [encodable(text, "history") for text in history]
+    earlier = tuple((query, answer or None) for query, answer in zip(told[::2], told[1::2], strict=True))
+    return Turn(read_id(record, LINE), _said(record, "text"), earlier, _rewrites(record))
 
 
 def _topic_turns(path: Path) -> Iterator[tuple[str, Turn]]:
@@ -168,30 +169,19 @@ def _turn(topic: str, each: Any, earlier: tuple[tuple[str, str | None], ...]) ->
             seen=shown(each),
             allowed=f"a number ({' or '.join(NUMBERS)}) and an utterance ({' or '.join(UTTERANCES)})",
         )
-    rewrites = {name: str(each[key]) for key, name in REWRITES.items() if each.get(key)}
+    rewrites = {name: encodable(str(each[key]), key) for key, name in REWRITES.items() if each.get(key)}
     return Turn(f"{topic}_{_first(each, NUMBERS)}", str(_first(each, UTTERANCES)), earlier, rewrites)
 
 
 def _first(each: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    return next((str(each[key]) for key in keys if each.get(key) not in (None, "")), None)
-
-
-def _key(record: dict[str, Any]) -> str:
-    if not isinstance(record.get("_id"), str | int) or record["_id"] == "":
-        raise LineError('the line has no "_id"', seen=shown(list(record)), allowed=LINE)
-    return str(record["_id"])
+    return next((encodable(str(each[key]), key) for key in keys if each.get(key) not in (None, "")), None)
 
 
 def _said(record: dict[str, Any], key: str) -> str:
-    if not _text(record, key).strip():
+    text = read_text(record, key, LINE)
+    if not text.strip():
         raise LineError("a turn has no text", seen=shown(record.get("_id")), allowed="text that is not empty")
-    return _text(record, key)
-
-
-def _text(record: dict[str, Any], key: str) -> str:
-    if not isinstance(record.get(key), str):
-        raise LineError(f'"{key}" is not a string', seen=shown(record.get(key)), allowed=LINE)
-    return str(record[key])
+    return text
 
 
 def _list(record: dict[str, Any], key: str) -> list[Any]:
@@ -207,4 +197,4 @@ def _rewrites(record: dict[str, Any]) -> dict[str, str]:
     rewrites = {"rewrite": told} if isinstance(told, str) else told
     if not isinstance(rewrites, dict) or not all(isinstance(text, str) for text in rewrites.values()):
         raise LineError('"rewrite" is neither a text nor texts by name', seen=shown(told), allowed=LINE)
-    return {name: text for name, text in rewrites.items() if text}
+    return {name: encodable(text, "rewrite") for name, text in rewrites.items() if text}

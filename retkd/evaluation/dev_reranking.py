@@ -1,7 +1,9 @@
 """A look at dev during training: re-rank the mined candidates of some dev queries with the model as it is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pyarrow as pa
 
 from retkd import candidates as table
 from retkd.collections.base import Collection
+from retkd.stage import Inputs
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,13 @@ class Reranking:
         parsed = ir_measure(measure)
         judged = {query_id: self.qrels[query_id] for query_id in run}
         return float(ir_measures.calc_aggregate([parsed], judged, run)[parsed])
+
+
+def dev_look(
+    config: Any, inputs: Inputs, artifact: Path, measured: Callable[[Reranking], float]
+) -> Callable[[], dict[str, float]] | None:
+    """What a training calls to look at dev: its primary measure. None where it looks never, or ``artifact`` has no dev."""
+    if config.evaluate_every is None or "dev" not in table.splits(artifact):
+        return None
+    lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
+    return lambda: {config.primary: measured(lists)}

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from retkd.candidates import TEACHER, groups, scale_of
+from retkd.candidates import TEACHER, groups, only_mined, scale_of
 from retkd.trec import Run
 
 
@@ -29,14 +28,9 @@ def reranked_run(rows: pa.Table, teacher: str, depth: int) -> Run:
     return {query_id: _by_teacher(doc_ids, scores)[:depth] for query_id, doc_ids, scores in lists}
 
 
-def _found(rows: pa.Table) -> pa.Table:
-    """The rows that a miner brought: judged positives that were added from the qrels (source ``qrels``) are no run."""
-    return rows.filter(pc.not_equal(rows["source"].cast(pa.string()), "qrels"))
-
-
 def _lists(rows: pa.Table, column: str) -> Iterator[tuple[str, list[str], np.ndarray]]:
     """(query_id, document ids, values of ``column`` in float32, null as NaN) for each query, by rank."""
-    rows = _found(rows)
+    rows = only_mined(rows)
     doc_ids = rows["doc_id"].to_pylist()
     values = rows[column].to_numpy(zero_copy_only=False).astype(np.float32)
     for query_id, start, stop in groups(rows):

@@ -40,13 +40,9 @@ class Exporter(Part):
     parity: Limits = Limits()
     num_compared: int | None = Field(default=None, ge=1, description="queries, and documents, compared; default: all")
 
-    def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
+    def write(self, model: Model, out: Path, inputs: Inputs) -> Encodes:
         """Write every file atomically, the same bytes each time; what encodes texts with nothing but those files."""
         raise NotImplementedError
-
-    def write_from(self, inputs: Inputs, model: Model, out: Path) -> Encodes:
-        """As :meth:`write`, for exporters that also read the collection."""
-        return self.write(model, out, inputs.runtime.threads)
 
 
 def describe(encoder: Any) -> dict[str, Any]:

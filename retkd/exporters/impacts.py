@@ -44,7 +44,7 @@ class Impacts(Exporter):
         default=100, ge=1, description="impacts to one unit of weight, as SPLADE's authors have it"
     )
 
-    def write_from(self, inputs: Inputs, model: Model, out: Path) -> Encodes:
+    def write(self, model: Model, out: Path, inputs: Inputs) -> Encodes:
         """Documents come from the store; queries are encoded here."""
         from retkd.encoders.sparse_encoder import SparseEncoder
         from retkd.encoders.sparse_vectors import sparse_vectors

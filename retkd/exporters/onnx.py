@@ -8,7 +8,7 @@ from pydantic import Field
 
 from retkd.exporters.base import Encodes, Exporter, Limits, describe
 from retkd.shards import atomic
-from retkd.stage import Model
+from retkd.stage import Inputs, Model
 
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
@@ -20,7 +20,7 @@ class Onnx(Exporter):
     kind: Literal["onnx"] = "onnx"
     opset: int = Field(default=17, ge=17, le=20)
 
-    def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
+    def write(self, model: Model, out: Path, inputs: Inputs) -> Encodes:
         """Trace the graph on the CPU, then open it with ONNX Runtime and the tokenizers package alone."""
         from retkd.encoders.encoder import Encoder
         from retkd.exporters.golden import golden
@@ -33,7 +33,7 @@ class Onnx(Exporter):
         write_tokenizer(encoder, out / "tokenizer.json")
         told = describe(encoder) | self.graph_of(out / "model.onnx") | {"model_digest": model.digest}
         _write_json(out / "export.json", told)
-        served = OnnxEncoder(out, threads)
+        served = OnnxEncoder(out, inputs.runtime.threads)
         _write_json(out / "golden.json", golden(served))
         with atomic(out / "README.md") as temporary:
             temporary.write_text(usage(told), encoding="utf-8")

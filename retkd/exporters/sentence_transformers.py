@@ -8,7 +8,7 @@ from pydantic import Field
 
 from retkd.exporters.base import Encodes, Exporter
 from retkd.shards import atomic
-from retkd.stage import Model
+from retkd.stage import Inputs, Model
 
 LEFT_OUT = {".git", ".cache", "onnx", "openvino", "README.md", ".gitattributes"}
 
@@ -26,7 +26,7 @@ class SentenceTransformersFolder(Exporter):
     kind: Literal["sentence_transformers"] = "sentence_transformers"
     num_compared: int | None = Field(default=64, ge=1, description="few: the files are copies")
 
-    def write(self, model: Model, out: Path, threads: int | None) -> Encodes:
+    def write(self, model: Model, out: Path, inputs: Inputs) -> Encodes:
         """Copy the files; a bare transformers folder is saved by sentence-transformers, with its default pooling."""
         from retkd.encoders import kind_in, load_encoder
 

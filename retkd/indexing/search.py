@@ -14,16 +14,28 @@ from retkd.indexing import INDEXES
 from retkd.indexing.artifact import read_description
 from retkd.indexing.base import IndexKind, SearchRows, Site
 from retkd.parts import one_of
-from retkd.stage import Searcher
+from retkd.stage import Runtime, Searcher
 
 
-def opened(folder: Path, device: str = "cpu", memory_mib: int = 512) -> Searcher:
-    """Whatever the stage `index` published in ``folder``, ready to be searched. Raises :class:`WorkspaceError`."""
+def open_index(folder: Path, device: str = "cpu", memory_mib: int = 512) -> Any:
+    """Whatever the stage `index` published in ``folder``, ready to be searched: a :class:`SearchIndex` of dense vectors,
+    or another :class:`Searcher`. Raises :class:`WorkspaceError` where there is none.
+    """
     told = read_description(folder)
     kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
-    if isinstance(kind, IndexKind):
-        return SearchIndex.open(folder, device, memory_mib)
-    found: Searcher = kind.opened(told, folder, Site(device=device, memory_mib=memory_mib))
+    site = Site(device=device, memory_mib=memory_mib)
+    if not isinstance(kind, IndexKind):
+        return kind.opened(told, folder, site)
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    search_rows = kind.open(told["resolved"], vectors, folder, site)
+    return SearchIndex(told, vectors, DocIds(folder / "doc_ids.txt"), search_rows)
+
+
+def open_for(runtime: Runtime, folder: Path) -> Searcher:
+    """The same on the device of a run."""
+    from retkd.resources import device
+
+    found: Searcher = open_index(folder, device(runtime.device, runtime.threads), runtime.memory_mib)
     return found
 
 
@@ -37,15 +49,6 @@ class SearchIndex:
         self.vectors = vectors
         self.doc_ids = doc_ids
         self._search_rows = search_rows
-
-    @classmethod
-    def open(cls, folder: Path, device: str = "cpu", memory_mib: int = 512) -> "SearchIndex":
-        """Open a folder of dense vectors that the stage `index` published. Raises :class:`WorkspaceError` when it holds none."""
-        told = read_description(folder)
-        kind = TypeAdapter(one_of(INDEXES)).validate_python(told["recipe"])
-        vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-        search_rows = kind.open(told["resolved"], vectors, folder, Site(device=device, memory_mib=memory_mib))
-        return cls(told, vectors, DocIds(folder / "doc_ids.txt"), search_rows)
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, list[list[str]]]:
         """Scores ``[query, k]`` (float32, descending) and the document ids of each query.

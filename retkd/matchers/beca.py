@@ -9,60 +9,32 @@ of ``dim``, as this project chose. Their maximum is taken after zeros for paddin
 """
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from retkd.batch import Features
+from retkd.matchers.headed import HeadedEncoder
 from retkd.matchers.segment_head import mean_of
 
 
-class Beca(nn.Module):
+class Beca(HeadedEncoder):
     """An encoder and the matcher. The folder holds the encoder and ``beca_head.safetensors``."""
 
     HEAD_FILE: ClassVar[str] = "beca_head.safetensors"
 
     def __init__(self, encoder: Any) -> None:
-        super().__init__()
+        super().__init__(encoder)
         dim = encoder.config.hidden_size
-        self.base_model = encoder
         self.compose = nn.Linear(5 * dim, dim)
         self.judge = nn.Sequential(nn.Linear(15 * dim, dim), nn.ReLU(), nn.Linear(dim, 1))
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> "Beca":
-        """An encoder folder; with its matcher when it has one, else with a new one."""
-        from safetensors.torch import load_file
-        from transformers import AutoModel
-
-        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype)).to(dtype)
-        if (folder / cls.HEAD_FILE).is_file():
-            missing, unexpected = model.load_state_dict(load_file(folder / cls.HEAD_FILE), strict=False)
-            assert not unexpected
-            assert all(name.startswith("base_model.") for name in missing)
-        return model
-
-    def save_pretrained(self, folder: str) -> None:
-        """Write the encoder and the matcher."""
-        from safetensors.torch import save_file
-
-        self.base_model.save_pretrained(folder)
-        head = {
-            n: v.detach().cpu().contiguous() for n, v in self.state_dict().items() if not n.startswith("base_model.")
-        }
-        save_file(head, Path(folder) / self.HEAD_FILE)
-
-    @property
-    def config(self) -> Any:
-        """The encoder's configuration."""
-        return self.base_model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.compose.weight.device
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, **loading: Any) -> Self:
+        """As an encoder with any head; the matcher has the encoder's precision."""
+        return super().load(folder, dtype, **loading).to(dtype)
 
     def states(self, features: Features) -> Float[Tensor, "text token dim"]:
         """Token states of texts read alone."""

@@ -9,59 +9,28 @@ with w = 0 at first. The features of w are those of InferSent (Conneau et al. 20
 folder holds the encoder and ``segment_head.safetensors``. :mod:`retkd.matchers.uni_encoder` has the same head.
 """
 
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from retkd.matchers.headed import HeadedEncoder
+
 INITIAL_SCALE = 10.0
 QUERY, DOCUMENT = 1, 2
 
 
-class SegmentHead(nn.Module):
-    """An encoder with the head on top. ``HEAD_FILE`` holds the head in the model's folder, and so tells which model it is."""
+class SegmentHead(HeadedEncoder):
+    """An encoder with the head on top."""
 
-    HEAD_FILE: ClassVar[str]
     reads_segments: ClassVar[bool] = True
 
     def __init__(self, encoder: Any) -> None:
-        super().__init__()
-        self.base_model = encoder
+        super().__init__(encoder)
         self.scale = nn.Parameter(torch.tensor(INITIAL_SCALE))
         self.weight = nn.Parameter(torch.zeros(2 * encoder.config.hidden_size))
-
-    @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, **loading: Any) -> Self:
-        """An encoder folder; with its head when it has one, else with a new one. ``loading``: for ``from_pretrained``."""
-        from safetensors.torch import load_file
-        from transformers import AutoModel
-
-        model = cls(AutoModel.from_pretrained(str(folder), dtype=dtype, **loading))
-        if (folder / cls.HEAD_FILE).is_file():
-            head = load_file(folder / cls.HEAD_FILE)
-            model.scale.data, model.weight.data = head["scale"], head["weight"]
-        return model
-
-    def save_pretrained(self, folder: str) -> None:
-        """Write the encoder and the head."""
-        from safetensors.torch import save_file
-
-        self.base_model.save_pretrained(folder)
-        head = {"scale": self.scale.detach().cpu().contiguous(), "weight": self.weight.detach().cpu().contiguous()}
-        save_file(head, Path(folder) / self.HEAD_FILE)
-
-    @property
-    def config(self) -> Any:
-        """The encoder's configuration."""
-        return self.base_model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.scale.device
 
     def compare(self, u: Float[Tensor, "pair dim"], v: Float[Tensor, "pair dim"]) -> Float[Tensor, "pair"]:
         """Float32 scores of pairs of mean vectors."""

@@ -37,9 +37,6 @@ class StageLists(Miner):
         return [_first(read[split].get(query.query_id, NOTHING), depth) for query in queries]
 
     def _read(self, split: str, inputs: Inputs) -> dict[str, Ranking]:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         from retkd import candidates as table
 
         folder = inputs.artifacts[self.candidates]
@@ -50,8 +47,7 @@ class StageLists(Miner):
                 seen=", ".join(table.splits(folder)),
                 next_step=f"mine {split} there too, or leave it out of this stage's `splits`",
             )
-        rows = table.read(folder / split)
-        rows = rows.filter(pc.not_equal(rows["source"].cast(pa.string()), "qrels"))
+        rows = table.only_mined(table.read(folder / split))
         doc_ids, scores = rows["doc_id"].to_pylist(), rows["score"].to_numpy().astype(np.float32)
         return {
             query_id: Ranking(doc_ids[start:stop], _falling(scores[start:stop]), [self.source] * (stop - start))

@@ -43,7 +43,11 @@ class Matryoshka(Wrapper):
         """Every term bound once for each width. Raises :class:`ModelError` where the student is narrower than that."""
         from retkd.objectives.truncated import Truncated
 
-        width = required_dim(training.student_dim, self.kind)
+        self.require_dims(required_dim(training.student_dim, self.kind))
+        return Truncated(self, training)
+
+    def require_dims(self, width: int) -> None:
+        """Raise :class:`ModelError` where vectors of ``width`` coordinates are narrower than the widest of ``dims``."""
         if self.dims[0] > width:
             raise ModelError(
                 "the student's vectors are narrower than the widest of the Matryoshka widths",
@@ -52,4 +56,3 @@ class Matryoshka(Wrapper):
                 allowed=f"widths up to {width}",
                 next_step=f"begin `dims` with {width}",
             )
-        return Truncated(self, training)

@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retkd.collections.base import Collection
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Evidence:
-    """``traces``, ``audits`` and ``disagreements`` are by stage; ``manifests`` are in the order of the run."""
+    """``dataset`` is what the collection is called; ``traces``, ``audits`` and ``disagreements`` are by stage; ``manifests`` are
+    in the order of the run."""
 
     recipe: str
     evaluation: Evaluation
+    dataset: str
     collection: Mapping[str, Any]
     manifests: Mapping[str, Mapping[str, Any]]
     others: list[Evaluation] = field(default_factory=list)
@@ -57,7 +62,7 @@ def gathered(
     reads: Iterable[str],
     artifacts: Mapping[str, Path],
     manifests: Mapping[str, Mapping[str, Any]],
-    collection: Mapping[str, Any],
+    collection: "Collection",
 ) -> Evidence:
     """The evidence in the stages ``reads`` and ``evaluation``. Files that a stage does not write are passed over."""
     names = list(dict.fromkeys([*reads, evaluation]))
@@ -67,7 +72,8 @@ def gathered(
         recipe=recipe,
         evaluation=Evaluation.read(evaluation, artifacts[evaluation]),
         others=[Evaluation.read(name, artifacts[name]) for name in evaluations if name != evaluation],
-        collection=collection,
+        dataset=collection.config.title,
+        collection=collection.describe(),
         manifests={name: manifests[name] for name in names if name in manifests},
         traces={name: rows for name, rows in traces.items() if rows},
         audits=_where_written("audit.json", names, artifacts),

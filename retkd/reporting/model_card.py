@@ -77,6 +77,7 @@ def model_card(evidence: Evidence, *, license: str | None = None, base_model: st
         teachers=_teachers(evidence, stages),
         training=_training(evidence, student),
         collection=list(leaves(evidence.collection)),
+        widths=_widths(evidence),
         keys=[(name, evidence.manifests[name]) for name in [*stages, evaluation.name]],
     )
 
@@ -103,7 +104,7 @@ def _front_matter(evidence: Evidence, rows: list[Row], license: str | None, base
     if student is not None:
         metrics = [_hub_metric(name, student.cells[name].mean) for name in evaluation.protocol["measures"]]
         told["metrics"] = [metric["type"] for metric in metrics]
-        dataset = {"name": f"{evidence.recipe} {evaluation.headline_split}", "type": evidence.recipe}
+        dataset = {"name": f"{evidence.dataset} {evaluation.headline_split}", "type": evidence.dataset}
         dataset["split"] = evaluation.headline_split
         task = {"type": "information-retrieval", "name": "Information Retrieval"}
         told["model-index"] = [
@@ -133,6 +134,31 @@ def _base_digest(evidence: Evidence, student: str | None) -> str | None:
     """Twelve digits of the digest of the base model's files."""
     base = str((params_of(evidence.manifests.get(student or "", {})).get("student") or {}).get("base"))
     return base.partition(":")[2][:12] or None
+
+
+def _widths(evidence: Evidence) -> list[str]:
+    """A sentence where the measured vectors were cut, and one for each export of that student in another width."""
+    systems = params_of(evidence.manifests.get(evidence.evaluation.name, {})).get("systems") or {}
+    student = systems.get(evidence.evaluation.protocol["student"]) or {}
+    index = stage_named(evidence.manifests, student.get("index"))
+    measured = params_of(evidence.manifests.get(index or "", {})).get("dim")
+    told = [] if measured is None else [f"These results are of {_cut(measured)}."]
+    for name, manifest in evidence.manifests.items():
+        params = params_of(manifest)
+        if (
+            manifest.get("kind") == "export"
+            and params.get("model") == student.get("model")
+            and params.get("dim") != measured
+        ):
+            same = "without `dim`" if measured is None else f"with `dim: {measured}`"
+            told.append(f"The stage `{name}` exports {_cut(params.get('dim'))}; {same} it exports what was measured.")
+    return told
+
+
+def _cut(dim: int | None) -> str:
+    return (
+        "whole vectors" if dim is None else f"vectors cut to their first {dim} coordinates and made unit vectors again"
+    )
 
 
 def _objective(evidence: Evidence, student: str | None) -> list[str]:

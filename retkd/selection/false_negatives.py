@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from retkd import candidates as table
 from retkd.collections.base import Collection
 from retkd.selection.filters import Filter
 from retkd.selection.judgements import Audited
@@ -104,7 +105,7 @@ def _as_known(rows: pa.Table, truth: Truth) -> pa.Table:
     queries = rows["query_id"].to_pylist()
     rows = rows.filter(pa.array([q in truth.grades and q in truth.known for q in queries], pa.bool_()))
     known = [truth.known[q].get(d) for q, d in _pairs(rows)]
-    found = Lists.of(rows).mined
+    found = table.mined(rows)
     relevance = pa.array(known, pa.int8())
     at = rows.schema.get_field_index("relevance")
     rows = rows.set_column(at, rows.schema.field(at), relevance)

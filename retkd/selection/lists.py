@@ -29,14 +29,8 @@ class Lists:
         if teacher is not None:
             return np.array(self.rows[table.TEACHER + teacher].to_numpy(zero_copy_only=False), dtype=np.float64)
         scores: np.ndarray = self.rows["score"].to_numpy(zero_copy_only=False).astype(np.float64)
-        scores[~self.mined] = np.nan
+        scores[~table.mined(self.rows)] = np.nan
         return scores
-
-    @property
-    def mined(self) -> np.ndarray:
-        """Bool per row: whether a miner found it, rather than the judgements."""
-        sources = self.rows["source"].cast(pa.string()).to_numpy(zero_copy_only=False)
-        return np.asarray(sources != "qrels", dtype=bool)
 
     def best_positive(self, scores: np.ndarray) -> np.ndarray:
         """float64 per row: the highest of these scores among its query's positives; NaN when there is none."""

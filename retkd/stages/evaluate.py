@@ -85,9 +85,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.collections.base import chosen_splits
     from retkd.evaluation.artifact import write_artifact
     from retkd.evaluation.rankings import rank
+    from retkd.indexing.search import open_for
 
     splits = chosen_splits(inputs.collection, config.splits)
-    timings, truncation = rank(config.systems, splits, config.depth, inputs, out / "runs", partial(_open_index, inputs))
+    timings, truncation = rank(
+        config.systems, splits, config.depth, inputs, out / "runs", partial(open_for, inputs.runtime)
+    )
     results = {split: _results(config, inputs, split, out) for split in splits}
     write_artifact(out, results, _protocol(config, inputs, results))
     means = {
@@ -104,13 +107,6 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         values={"measure": config.primary, **means, "gap_closed": {s: r["gap"]["closed"] for s, r in results.items()}},
         timings=timings,
     )
-
-
-def _open_index(inputs: Inputs, folder: Path) -> Any:
-    from retkd.indexing.search import opened
-    from retkd.resources import device
-
-    return opened(folder, device(inputs.runtime.device), inputs.runtime.memory_mib)
 
 
 def _results(config: Config, inputs: Inputs, split: str, out: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     check = ParityCheck(encoder, sample, partial(_means, config.measures), tokens, out / "parity.json")
     speed = {"model": query_speed(encoder, texts, tokens)}
     for target in config.targets:
-        served = target.write_from(inputs, model, out / target.kind)
+        served = target.write(model, out / target.kind, inputs)
         check.of(target.kind, target, served)
         speed[target.kind] = query_speed(served, texts, tokens)
     with atomic(out / "speed.json") as temporary:

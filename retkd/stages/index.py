@@ -107,10 +107,10 @@ def _told(config: Config, resolved: dict[str, Any], shape: tuple[int, ...], full
 def _measured(out: Path, inputs: Inputs, where: str) -> Metrics:
     """Row counts, bytes, recall@10 and the time of a search, from the published files."""
     from retkd.indexing.recall import recall_at
-    from retkd.indexing.search import SearchIndex
+    from retkd.indexing.search import open_index
 
     memory = inputs.runtime.memory_mib
-    index = SearchIndex.open(out, where, memory)
+    index = open_index(out, where, memory)
     num_vectors = len(index.vectors)
     sizes = {name: (out / name).stat().st_size for name in ("index.faiss", "vectors.npy") if (out / name).exists()}
     began = time.perf_counter()

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from retkd.miners import AnyMiner
 from retkd.parts import Queries
-from retkd.stage import Inputs, Metrics, Searcher, StageConfig
+from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "mine"
 VERSION = 1
@@ -41,6 +41,7 @@ class Config(StageConfig):
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish one candidates table per split."""
     from retkd.collections.base import chosen_splits, require_splits
+    from retkd.indexing.search import open_for
     from retkd.shards import ranges, shard_map, shard_name
 
     require_splits(inputs.collection, config.add_positives, "add_positives")
@@ -51,19 +52,11 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         plan = ranges(len(queries), config.queries_per_shard)
         paths = [out / split / shard_name(i, len(plan)) for i in range(len(plan))]
         if not prepared and not all(path.exists() for path in paths):
-            prepared.append(config.miner.prepare(replace(inputs, open_index=partial(_opened_index, inputs))))
+            prepared.append(config.miner.prepare(replace(inputs, open_index=partial(open_for, inputs.runtime))))
         write = partial(_write_shard, config, inputs, split, sorted(queries, key=lambda q: q.query_id), plan, prepared)
         shard_map(write, paths, label=f"mine {split}: {len(queries):,} queries (shards)")
         _count(metrics, inputs, split, out / split)
     return metrics
-
-
-def _opened_index(inputs: Inputs, folder: Path) -> Searcher:
-    from retkd.indexing.search import SearchIndex
-    from retkd.resources import device
-
-    where = device(inputs.runtime.device, inputs.runtime.threads)
-    return SearchIndex.open(folder, where, inputs.runtime.memory_mib)
 
 
 def _write_shard(
@@ -92,6 +85,8 @@ def query_rows(query_id: str, ranking: Any, judged: dict[str, int], add_positive
     """The table rows of one query. Positives that were not found come last, with the lowest score and source ``qrels``."""
     import numpy as np
 
+    from retkd.candidates import QRELS
+
     rows: list[tuple[Any, ...]] = [
         (query_id, doc_id, rank, score, source, judged.get(doc_id))
         for rank, (doc_id, score, source) in enumerate(
@@ -103,7 +98,7 @@ def query_rows(query_id: str, ranking: Any, judged: dict[str, int], add_positive
         lowest = ranking.scores[-1] if len(ranking.scores) else np.float32(0)
         missing = sorted(doc_id for doc_id, grade in judged.items() if grade > 0 and doc_id not in found)
         rows += [
-            (query_id, doc_id, len(ranking.doc_ids) + i, lowest, "qrels", judged[doc_id])
+            (query_id, doc_id, len(ranking.doc_ids) + i, lowest, QRELS, judged[doc_id])
             for i, doc_id in enumerate(missing, 1)
         ]
     return rows
@@ -117,7 +112,7 @@ def _count(metrics: Metrics, inputs: Inputs, split: str, folder: Path) -> None:
     rows = table.read(folder)
     metrics.rows_in += len(inputs.collection.queries(split))
     metrics.rows_out += rows.num_rows
-    mined = rows.filter(pc.not_equal(rows["source"].cast("string"), "qrels"))
+    mined = table.only_mined(rows)
     found = set(
         zip(
             *[mined.filter(pc.greater(mined["relevance"], 0))[c].to_pylist() for c in ("query_id", "doc_id")],

@@ -52,7 +52,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         config.reads,
         inputs.artifacts,
         inputs.manifests,
-        inputs.collection.describe(),
+        inputs.collection,
     )
     pages = {"report.html": render(evidence), "model_card.md": model_card(evidence, license=config.license)}
     for name, text in pages.items():

@@ -45,18 +45,11 @@ class Config(StageConfig):
 def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish the selected table, the other splits, ``audit.json``; what `clusters` and `repeats` make beside them."""
     from retkd import candidates as table
-    from retkd.shards import atomic, shard_name
 
-    source = inputs.artifacts[config.candidates]
     metrics = Metrics()
-    for split in table.splits(source):
-        rows = table.read(source / split)
-        metrics.rows_in += rows.num_rows
-        if split == "train":
-            rows = _selected(config, inputs, rows, metrics, out)
-        metrics.rows_out += rows.num_rows
-        with atomic(out / split / shard_name(0, 1)) as temporary:
-            table.write(rows, temporary, {"retkd.key": inputs.key})
+    metrics.rows_in, metrics.rows_out = table.copy_with(
+        inputs.artifacts[config.candidates], out, inputs.key, lambda rows: _selected(config, inputs, rows, metrics, out)
+    )
     return metrics
 
 

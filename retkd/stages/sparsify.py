@@ -1,7 +1,7 @@
 """Keep a teacher's distribution over long lists as the weights of a few documents."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,20 +34,17 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     """Publish the sparse training table and the other splits."""
     from retkd import candidates as table
     from retkd.selection.sparse_lists import sparse_lists
-    from retkd.shards import atomic, shard_name
+
+    metrics = Metrics()
+
+    def sparse(rows: Any) -> Any:
+        rows, metrics.rows_dropped = sparse_lists(rows, config.targets, config.num_undrawn, inputs.seed)
+        metrics.values["queries"] = len(rows["query_id"].unique())
+        metrics.values["rows_with_weight"] = {
+            name: int((rows[table.TEACHER + name].to_numpy() > 0).sum()) for name in config.targets
+        }
+        return rows
 
     source = inputs.artifacts[config.candidates]
-    metrics = Metrics()
-    for split in table.splits(source):
-        rows = table.read(source / split)
-        metrics.rows_in += rows.num_rows
-        if split == "train":
-            rows, metrics.rows_dropped = sparse_lists(rows, config.targets, config.num_undrawn, inputs.seed)
-            metrics.values["queries"] = len(rows["query_id"].unique())
-            metrics.values["rows_with_weight"] = {
-                name: int((rows[table.TEACHER + name].to_numpy() > 0).sum()) for name in config.targets
-            }
-        metrics.rows_out += rows.num_rows
-        with atomic(out / split / shard_name(0, 1)) as temporary:
-            table.write(rows, temporary, {"retkd.key": inputs.key})
+    metrics.rows_in, metrics.rows_out = table.copy_with(source, out, inputs.key, sparse)
     return metrics

@@ -102,6 +102,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     import torch
 
     from retkd import candidates as table
+    from retkd.evaluation.dev_reranking import dev_look
     from retkd.objectives.base import Training
     from retkd.resources import device
     from retkd.selection.rules import select
@@ -133,6 +134,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     whole = dense_teachers(terms if config.steps else [], "train", inputs, where, out / "work")
     training = Training(None, {ref: each.dim for ref, each in whole.items()}, config.steps, inputs.seed)
     model = TaughtModel(scorer, config.objective, training)
+    budget = inputs.runtime.tokens_per_batch
     trace = train(
         model,
         examples,
@@ -143,7 +145,9 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         work=out / "work",
         device=where,
         label=f"teach {config.steps} steps",
-        dev=_dev_measures(config, inputs, scorer, artifact),
+        dev=dev_look(
+            config, inputs, artifact, lambda lists: lists.mean(config.primary, scorer.score(lists.pairs(), budget))
+        ),
         primary=config.primary,
         optimizer=optimizer(model, config),
     )
@@ -160,19 +164,3 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         chosen.dropped,
         values={"queries": len(examples), **losses(trace), **looks, **told},
     )
-
-
-def _dev_measures(config: Config, inputs: Inputs, scorer: Any, artifact: Path) -> Any:
-    from retkd import candidates as table
-    from retkd.evaluation.dev_reranking import Reranking
-
-    if config.evaluate_every is None or "dev" not in table.splits(artifact):
-        return None
-    lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
-    budget = inputs.runtime.tokens_per_batch
-
-    def measures() -> dict[str, float]:
-        scores = scorer.score(lists.pairs(), budget)
-        return {config.primary: lists.mean(config.primary, scores)}
-
-    return measures

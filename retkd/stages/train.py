@@ -74,6 +74,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
     from retkd import candidates as table
     from retkd.encoders.vectors import note_document_tower
+    from retkd.evaluation.dev_reranking import dev_look
     from retkd.resources import device
     from retkd.training.examples import Repeated
     from retkd.training.student_training import assembled
@@ -87,6 +88,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     made = assembled(config, inputs, encoder, table.read(artifact / "train"), out / "work", where)
     examples = made.examples
     times = config.batches.times(examples.query_ids, config.candidates, inputs.artifacts)
+    budget = inputs.runtime.tokens_per_batch
     trace = train(
         made.model,
         examples if times is None else Repeated(examples, times),
@@ -97,7 +99,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         work=out / "work",
         device=where,
         label=f"train {config.steps} steps",
-        dev=_dev_measures(config, inputs, encoder, artifact),
+        dev=dev_look(config, inputs, artifact, lambda lists: lists.measure_of(encoder, config.primary, budget)),
         primary=config.primary,
         optimizer=made.optimizer,
         topics=config.batches.topics(examples.query_ids, config.candidates, inputs.artifacts, examples.languages),
@@ -144,17 +146,6 @@ def _sampled(examples: Any) -> tuple[list[str], list[str]]:
     taken = [examples[position] for position in range(min(len(examples), SAMPLED_LISTS))]
     documents = list(dict.fromkeys(text for example in taken for text in example.documents))
     return [example.query for example in taken], documents
-
-
-def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) -> Any:
-    from retkd import candidates as table
-    from retkd.evaluation.dev_reranking import Reranking
-
-    if config.evaluate_every is None or "dev" not in table.splits(artifact):
-        return None
-    lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
-    budget = inputs.runtime.tokens_per_batch
-    return lambda: {config.primary: lists.measure_of(encoder, config.primary, budget)}
 
 
 def save_encoder(encoder: Any, folder: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retkd import candidates as table
 from retkd.collections.base import Qrels
@@ -91,7 +90,7 @@ def member_lists(
         query_ids=of["query_id"].to_numpy(zero_copy_only=False),
         doc_ids=of["doc_id"].to_numpy(zero_copy_only=False),
         grades=of["relevance"].fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64),
-        found=pc.not_equal(of["source"].cast(pa.string()), "qrels").to_numpy(zero_copy_only=False),
+        found=table.mined(of),
         scores=np.array([_scores(of, member, rows.split, ranks_do, missing) for member in members], dtype=np.float64),
     )
 

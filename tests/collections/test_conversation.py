@@ -125,6 +125,7 @@ def test_a_path_that_differs_under_one_id_is_an_error(tmp_path: Path) -> None:
     )
 
 
+HALF = "has half a surrogate pair, which no tokeniser takes\n.*"
 LINES = [
     {
         "_id": "c1",
@@ -153,12 +154,16 @@ def test_json_lines_of_conversations_and_of_single_turns(tmp_path: Path) -> None
             [{"_id": "x", "text": "a", "history": ["one"]}],
             "does not alternate utterance and answer\n.*, line 1",
         ),
-        ("a.jsonl", [LINES[0], {"text": "a"}], 'the line has no "_id"\n.*, line 2'),
+        ("a.jsonl", [LINES[0], {"text": "a"}], 'the line has no key "_id"\n.*, line 2'),
         ("a.jsonl", [{"_id": "x", "turns": [{"text": " "}]}], "a turn has no text\n.*, line 1"),
         ("a.jsonl", [{"_id": "x", "turns": "no"}], '"turns" is not a list\n.*, line 1'),
         ("a.jsonl", [{"_id": "x", "text": "a", "rewrite": 3}], "neither a text nor texts by name\n.*, line 1"),
         ("a.json", [LINEAR[0], {"number": 2}], "this is no topic\n.*, topic 2"),
         ("a.json", {"number": 2}, "this is no topic\n.*, topic 1"),
+        ("a.jsonl", [{"_id": True, "text": "a"}], '"_id" is not an id\n.*, line 1'),
+        ("a.jsonl", [{"_id": "x", "text": "a\ud800"}], f'"text" {HALF}, line 1'),
+        ("a.jsonl", [{"_id": "x", "text": "a", "history": ["\ud800", ""]}], f'"history" {HALF}, line 1'),
+        ("a.json", [{"number": 1, "turn": [{"number": 1, "utterance": "\udc00"}]}], f"{HALF}, topic 1"),
         ("a.json", [{"number": 1, "turn": [{"number": 1}]}], "a turn has no number or no utterance\n.*, topic 1"),
         (
             "a.json",

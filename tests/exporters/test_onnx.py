@@ -11,7 +11,7 @@ from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
 from retkd.exporters.onnx import Onnx
 from retkd.exporters.onnx_encoder import OnnxEncoder
-from retkd.stage import Model
+from retkd.stage import Inputs, Model, Runtime
 from tests.tiny import tiny_encoder
 
 PROMPTS = {"query": "ask: ", "document": ""}
@@ -23,10 +23,16 @@ def source(tmp_path_factory):
     return tiny_encoder(tmp_path_factory.mktemp("source") / "encoder", prompts=PROMPTS)
 
 
+def write(source, out):
+    """The export at ``out``, opened. It reads no more of its inputs than the number of threads."""
+    inputs = Inputs(None, {}, models={}, manifests={}, seed=13, runtime=Runtime(threads=1), store=out, key="k")
+    return Onnx().write(Model("student", source, "digest"), out, inputs)
+
+
 @pytest.fixture(scope="module")
 def exported(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("exported") / "onnx"
-    Onnx().write(Model("student", source, "digest"), out, threads=1)
+    write(source, out)
     return out
 
 
@@ -67,7 +73,7 @@ def test_the_description_says_what_a_server_must_know(exported):
 
 
 def test_the_same_model_gives_the_same_bytes(source, exported, tmp_path):
-    Onnx().write(Model("student", source, "digest"), tmp_path / "onnx", threads=1)
+    write(source, tmp_path / "onnx")
     assert {p.name for p in exported.iterdir()} == {
         "model.onnx",
         "tokenizer.json",
@@ -82,7 +88,7 @@ def test_the_same_model_gives_the_same_bytes(source, exported, tmp_path):
 @pytest.mark.parametrize("pooling", ["cls", "max"])
 def test_other_poolings_are_in_the_graph_too(tmp_path, pooling):
     source = tiny_encoder(tmp_path / "encoder", pooling=pooling)
-    found = Onnx().write(Model("student", source, "digest"), tmp_path / "onnx", threads=1).encode(TEXTS, "document")
+    found = write(source, tmp_path / "onnx").encode(TEXTS, "document")
     np.testing.assert_allclose(found, Encoder.load(source).encode(TEXTS, "document"), atol=2e-6)
 
 
@@ -91,7 +97,7 @@ def test_a_model_that_no_graph_of_tokens_holds_is_refused(tmp_path):
     config = json.loads((source / "1_Pooling" / "config.json").read_text()) | {"include_prompt": False}
     (source / "1_Pooling" / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError) as error:
-        Onnx().write(Model("student", source, "digest"), tmp_path / "onnx", threads=1)
+        write(source, tmp_path / "onnx")
     assert "its pooling leaves the prompt's tokens out" in str(error.value)
     assert "seen: Transformer, Pooling, Normalize" in str(error.value)
 

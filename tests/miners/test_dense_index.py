@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from retkd import candidates
 from retkd.collections.base import Collection
 from retkd.errors import DataError, ModelError, RecipeError
-from retkd.indexing.search import SearchIndex
+from retkd.indexing.search import open_index
 from retkd.miners.dense import DenseMiner
 from retkd.recipe import load
 from retkd.references import inputs_of
@@ -76,7 +76,7 @@ def indexed(inputs: MakeInputs, encoder_folder: Path, tmp_path: Path) -> Inputs:
     config = index_stage.Config(model="base", recipe="exact")
     (tmp_path / "index").mkdir()
     index_stage.run(config, ready, tmp_path / "index")
-    return replace(ready, artifacts={"corpus": tmp_path / "index"}, open_index=SearchIndex.open)
+    return replace(ready, artifacts={"corpus": tmp_path / "index"}, open_index=open_index)
 
 
 def test_it_is_the_same_list_as_without(indexed: Inputs, collection: Collection) -> None:

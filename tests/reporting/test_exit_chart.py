@@ -22,7 +22,7 @@ def evidence(systems: dict[str, str], means: dict[str, float]) -> Evidence:
     }
     measures = {"test": {name: {"nDCG@10": {"mean": mean}} for name, mean in means.items()}}
     evaluation = Evaluation("evaluate", measures, {}, {}, {}, {"primary": "nDCG@10"})
-    return Evidence("r", evaluation, {}, manifests)
+    return Evidence("r", evaluation, "d", {}, manifests)
 
 
 def test_a_faster_and_worse_exit_is_to_the_right_and_below() -> None:

@@ -31,6 +31,36 @@ def test_it_tells_where_the_student_comes_from(evidence):
     assert "- queries: 3,408" in card
 
 
+def test_the_dataset_is_the_collection_not_the_recipe(evidence):
+    (result,) = yaml.safe_load(model_card(evidence).split("---")[1])["model-index"][0]["results"]
+    assert result["dataset"] == {"name": "collection test", "type": "collection", "split": "test"}
+
+
+def changed(evidence, **params):
+    """The evidence with ``dim`` of these stages."""
+    told = dict(evidence.manifests)
+    for stage, dim in params.items():
+        inputs = told[stage]["key_inputs"]
+        told[stage] = {**told[stage], "key_inputs": {**inputs, "params": {**inputs["params"], "dim": dim}}}
+    return replace(evidence, manifests=told)
+
+
+def test_it_says_where_the_measured_and_the_exported_width_differ(evidence):
+    cut = "vectors cut to their first 96 coordinates and made unit vectors again"
+    card = model_card(changed(evidence, index=96))
+    assert (
+        f"\n\nThese results are of {cut}.\nThe stage `export` exports whole vectors; with `dim: 96` it exports what "
+        "was measured.\n\n" in card
+    )
+    card = model_card(changed(evidence, export=96))
+    assert "These results" not in card
+    assert f"\n\nThe stage `export` exports {cut}; without `dim` it exports what was measured.\n\n" in card
+    card = model_card(changed(evidence, index=96, export=96))
+    assert f"These results are of {cut}.\n\n" in card
+    assert "The stage `export`" not in card
+    assert "vectors cut" not in model_card(evidence)
+
+
 def test_terms_inside_others_and_several_teachers_are_told_by_name(evidence):
     train = evidence.manifests["train"]
     teacher = f"stage:{evidence.manifests['teach']['digest']}"

@@ -90,13 +90,13 @@ def test_every_system_is_measured_on_every_split(inputs, evaluated):
 
 def test_the_run_files_are_the_rankings_of_index_and_table(inputs, evaluated):
     from retkd.encoders.encoder import Encoder
-    from retkd.indexing.search import SearchIndex
+    from retkd.indexing.search import open_index
 
     out, _ = evaluated
     queries = {query.query_id: query for query in inputs.collection.queries("test")}
     run = trec.read_run(out / "runs" / "test" / "student.run.gz")
     vectors = Encoder.load(inputs.models["student"].path).encode([queries[q].text for q in run], "query")
-    _, expected = SearchIndex.open(inputs.artifacts["index"]).search(vectors, 60)
+    _, expected = open_index(inputs.artifacts["index"]).search(vectors, 60)
     assert [[doc_id for doc_id, _ in ranking] for ranking in run.values()] == expected
     teacher = trec.read_run(out / "runs" / "test" / "teacher.run.gz")
     qrels = inputs.collection.qrels("test")

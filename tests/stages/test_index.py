@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retkd.errors import ModelError, WorkspaceError
-from retkd.indexing.search import SearchIndex
+from retkd.indexing.search import open_index
 from retkd.stages import index
 from tests.tiny import tiny_encoder, tiny_inputs
 
@@ -36,7 +36,7 @@ def test_it_publishes_a_searchable_index_with_the_same_bytes_each_time(inputs, t
     assert metrics.values == again.values
     assert metrics.rows_out == inputs.collection.num_documents == 60
     assert metrics.values["recall@10"] >= (0.2 if recipe == PQ else 0.9)
-    found = SearchIndex.open(tmp_path / "one")
+    found = open_index(tmp_path / "one")
     scores, doc_ids = found.search(np.asarray(found.vectors[:5]), 7)
     assert (scores.shape, scores.dtype) == ((5, 7), np.float32)
     assert (np.diff(scores, axis=1) <= 0).all()
@@ -65,7 +65,7 @@ def test_index_json_says_what_was_built(inputs, tmp_path):
 
 def test_k_is_cut_and_no_queries_give_no_lists(inputs, tmp_path):
     run(inputs, tmp_path, "flat")
-    found = SearchIndex.open(tmp_path)
+    found = open_index(tmp_path)
     scores, doc_ids = found.search(np.asarray(found.vectors[:1]), 1000)
     assert scores.shape == (1, 60)
     assert sorted(doc_ids[0]) == sorted(found.doc_ids)
@@ -74,7 +74,7 @@ def test_k_is_cut_and_no_queries_give_no_lists(inputs, tmp_path):
 
 def test_an_approximate_index_may_find_fewer(inputs, tmp_path):
     run(inputs, tmp_path, {"kind": "faiss", "factory": "IVF4,Flat", "search": {"nprobe": 1}})
-    found = SearchIndex.open(tmp_path)
+    found = open_index(tmp_path)
     scores, doc_ids = found.search(np.asarray(found.vectors[:1]), 60)
     assert 0 < len(doc_ids[0]) < 60
     assert np.isfinite(scores[0, : len(doc_ids[0])]).all()
@@ -83,10 +83,10 @@ def test_an_approximate_index_may_find_fewer(inputs, tmp_path):
 
 def test_a_folder_without_an_index_and_queries_of_another_width_are_refused(inputs, tmp_path):
     with pytest.raises(WorkspaceError, match="this folder holds no index"):
-        SearchIndex.open(tmp_path)
+        open_index(tmp_path)
     run(inputs, tmp_path, "flat")
     with pytest.raises(ModelError) as error:
-        SearchIndex.open(tmp_path).search(np.zeros((2, 31), dtype=np.float32), 5)
+        open_index(tmp_path).search(np.zeros((2, 31), dtype=np.float32), 5)
     assert "seen: shape (2, 31)" in str(error.value)
     assert "allowed: [query, 32]" in str(error.value)
 
@@ -95,11 +95,11 @@ def test_a_folder_without_an_index_and_queries_of_another_width_are_refused(inpu
 def test_a_cut_index_holds_and_searches_the_first_coordinates(inputs, tmp_path, recipe):
     """Whole query vectors are cut as the documents were; vectors of another width are still refused."""
     run(inputs, tmp_path / "whole", "flat")
-    whole = np.asarray(SearchIndex.open(tmp_path / "whole").vectors)
+    whole = np.asarray(open_index(tmp_path / "whole").vectors)
     metrics = run(inputs, tmp_path / "cut", recipe, dim=8)
     run(inputs, tmp_path / "again", recipe, dim=8)
     assert contents(tmp_path / "cut") == contents(tmp_path / "again")
-    found = SearchIndex.open(tmp_path / "cut")
+    found = open_index(tmp_path / "cut")
     expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
     assert np.allclose(found.vectors, expected, atol=1e-6)
     assert (found.told["dim"], found.told["full_dim"], metrics.values["dim"]) == (8, 32, 8)
@@ -122,6 +122,6 @@ def test_an_index_of_bits_is_small_and_the_same_each_time(inputs, tmp_path):
     run(inputs, tmp_path / "two", "rabitq")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert metrics.values["sizes"]["index_bytes"] < 60 * 32 * 4 / 3
-    found = SearchIndex.open(tmp_path / "one")
+    found = open_index(tmp_path / "one")
     _, doc_ids = found.search(np.asarray(found.vectors), 10)
     assert np.mean([own in ids for own, ids in zip(found.doc_ids, doc_ids, strict=True)]) > 0.9

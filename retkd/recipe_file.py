@@ -1,0 +1,183 @@
+"""A recipe as its file says it: YAML with ``extends``, ``set``, ``budgets`` and the environment filled in, not yet typed."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retkd.errors import RecipeError, did_you_mean
+from retkd.overrides import Setting, applied
+from retkd.problems import Lines
+from retkd.recipes import located
+
+
+@dataclass
+class Draft:
+    """A raw recipe and where its keys stand. ``late`` waits for the stages that the recipe implies."""
+
+    raw: dict[str, Any]
+    lines: Lines
+    late: list[Setting] = field(default_factory=list)
+
+    def mapping(self, key: str, holder: Mapping[str, Any] | None = None, above: str = "") -> Mapping[str, Any]:
+        """What stands under a key that must hold a mapping; nothing at all is an empty one."""
+        value = (self.raw if holder is None else holder).get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise RecipeError(
+                f"`{above}{key}` must be a mapping of keys to values",
+                where=self.lines.where((*above.split(".")[:-1], key)),
+                seen=repr(value),
+            )
+        return value or {}
+
+    def settings(self, told: Mapping[str, Any], *at: str) -> list[Setting]:
+        """The dotted keys that are written at ``at``; their lines become those of the keys that they set."""
+        found = []
+        for key, value in told.items():
+            path = tuple(str(key).split("."))
+            self.lines.moved((*at, str(key)), path)
+            found.append((path, value))
+        return found
+
+    def set(self, settings: Iterable[Setting]) -> None:
+        """Make the settings; those of stages that are not written have to wait until they are known."""
+        settings = list(settings)
+        written = [path for path, _ in settings if path[0] == "stages" and len(path) > 1]
+        new = {path[1] for path in written if path[2:] in ((), ("kind",))}
+        known = {*self.mapping("stages"), *new}
+        late = [each for each in settings if each[0][0] == "stages" and len(each[0]) > 2 and each[0][1] not in known]
+        self.raw = applied(self.raw, [each for each in settings if each not in late], self.lines.where)
+        self.late += late
+
+    def set_late(self, whole: dict[str, Any]) -> dict[str, Any]:
+        """The recipe with all its stages and the settings that waited for them."""
+        for path, _ in self.late:
+            if path[1] not in whole["stages"]:
+                raise RecipeError(
+                    f"the recipe has no stage {path[1]!r}",
+                    where=self.lines.where(path) if path in self.lines.places else f"--set {'.'.join(path)}",
+                    allowed=", ".join(whole["stages"]),
+                    next_step=did_you_mean(path[1], whole["stages"]),
+                )
+        return applied(whole, self.late, self.lines.where)
+
+    def budget(self, overrides: Iterable[Setting]) -> list[Setting]:
+        """The settings of the budget that the recipe, or one of the overrides, names."""
+        chosen = applied(self.raw, [each for each in overrides if each[0][0] in ("budget", "budgets")])
+        name, budgets = chosen.get("budget"), self.mapping("budgets", chosen)
+        if name is None:
+            return []
+        if not isinstance(name, str) or name not in budgets:
+            raise RecipeError(
+                f"the recipe has no budget {name!r}",
+                where=self.lines.where(("budget",)),
+                seen=name,
+                allowed=", ".join(budgets) or "none: the recipe has no `budgets`",
+                next_step=did_you_mean(name, budgets),
+            )
+        return self.settings(self.mapping(name, budgets, "budgets."), "budgets", name)
+
+
+def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
+    """The recipe in a file; with ``extends: FILE``, that file's keys with this file's on top, then the dotted keys of ``set``.
+
+    A recipe that extends another and has no name is named after its file.
+    """
+    text = _text(path)
+    raw = _with_environment(_parsed_yaml(path, text), path)
+    draft = Draft(raw, Lines(path, text))
+    changes = draft.mapping("set")
+    raw.pop("set", None)
+    extended = raw.pop("extends", None)
+    if extended is not None:
+        base = _extended(path, str(extended))
+        if base in below:
+            raise RecipeError("recipes extend each other in a circle", where=path, seen=" -> ".join(map(str, below)))
+        if "stages" in raw:
+            raise RecipeError(
+                "a recipe that extends another cannot have `stages`: they would replace all of the other's",
+                where=draft.lines.where(("stages",)),
+                next_step="put what differs under `set`, as in `set: {stages.train.steps: 10}`; a new stage goes there whole",
+            )
+        raw.setdefault("name", path.stem)
+        other = drafted(base, (*below, path.resolve()))
+        draft = Draft({**other.raw, **raw}, draft.lines.over(other.lines, {*raw, "set"}), other.late)
+    draft.set(draft.settings(changes, "set"))
+    return draft
+
+
+def _extended(path: Path, name: str) -> Path:
+    """The file beside the recipe, or the recipe that comes with retkd under that name (for a copy made elsewhere)."""
+    beside = (path.parent / name).resolve()
+    if beside.is_file():
+        return beside
+    try:
+        return located(Path(Path(name).name)).resolve()
+    except RecipeError as error:
+        raise RecipeError(
+            "the recipe that this one extends is not there",
+            where=f"{path}, key extends",
+            seen=name,
+            allowed="a file beside it, or a name that `retkd ls` shows",
+            next_step=error.next_step,
+        ) from None
+
+
+def _with_environment(value: Any, path: Path) -> Any:
+    """Strings with ``${NAME}`` filled in from the environment; an unset name is an error, never an empty string."""
+    if isinstance(value, dict):
+        return {key: _with_environment(inner, path) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_environment(inner, path) for inner in value]
+    if not isinstance(value, str):
+        return value
+    for name in re.findall(r"\$\{(\w+)\}", value):
+        if name not in os.environ:
+            raise RecipeError(
+                f"the recipe reads the environment variable {name}, which is not set",
+                where=path,
+                seen=value,
+                next_step=f"export {name}=..., or override the key with --set",
+            )
+        value = value.replace(f"${{{name}}}", os.environ[name])
+    return value
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise RecipeError(
+            "there is no such recipe",
+            where=path,
+            next_step="`retkd ls` lists the recipes that come with retkd, `retkd cp quickstart my.yaml` copies one",
+        )
+    return path.read_text(encoding="utf-8")
+
+
+class _NoKeyTwice(yaml.SafeLoader):
+    """YAML in which a mapping may not hold a key twice: of two seeds the later one would win in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parsed_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        raw = yaml.load(text, Loader=_NoKeyTwice)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise RecipeError("the recipe is not YAML", where=where, seen=getattr(error, "problem", error)) from error
+    if not isinstance(raw, Mapping):
+        raise RecipeError("a recipe is a mapping with name, collection and stages", where=path, seen=type(raw).__name__)
+    return dict(raw)
