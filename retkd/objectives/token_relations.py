@@ -58,9 +58,10 @@ class TokenRelations(PairedLayers):
         return texts[chosen], tokens[chosen]
 
     def _compared(self, student: "Tensor", teacher: "Tensor", texts: "Tensor") -> "Tensor":
-        from retkd.losses.relations import context_kl, cosines, neighbour_kl, profile_contrast
+        from retkd.losses.relation import gram
+        from retkd.losses.relations import context_kl, neighbour_kl, profile_contrast
 
-        own, other, total = cosines(student), cosines(teacher), student.new_zeros(())
+        own, other, total = gram(student), gram(teacher), student.new_zeros(())
         if self.local:
             near = neighbour_kl(own, other, neighbours=self.neighbours, temperature=self.temperature)
             total = total + self.local * near

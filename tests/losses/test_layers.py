@@ -7,7 +7,8 @@ import torch
 
 from retkd.losses.layers import gold_nll, layer_weights, mean_over_tokens, token_cosine, token_mse
 from retkd.losses.listwise import kl
-from retkd.losses.relations import context_kl, cosines, log_relations, neighbour_kl, profile_contrast, relation_kl
+from retkd.losses.relation import gram
+from retkd.losses.relations import context_kl, log_relations, neighbour_kl, profile_contrast, relation_kl
 from retkd.losses.token_maps import map_difference, map_kl, token_map
 
 MASK = torch.tensor([[True, True, True, True], [True, True, False, False]])
@@ -148,7 +149,7 @@ TEXT_OF = torch.tensor([0, 0, 0, 1, 1, 2])
 
 
 def relation_losses(student: torch.Tensor, teacher: torch.Tensor, text_of: torch.Tensor = TEXT_OF) -> list[float]:
-    own, other = cosines(student), cosines(teacher)
+    own, other = gram(student), gram(teacher)
     return [
         neighbour_kl(own, other, neighbours=3, temperature=0.5).item(),
         profile_contrast(own, other, temperature=0.5).item(),
@@ -168,7 +169,7 @@ def test_a_graph_of_tokens_is_blind_to_rotation_and_to_order() -> None:
 
 
 def test_context_leaves_out_tokens_without_others() -> None:
-    own, other = cosines(states(4, texts=1, tokens=3)[0]), cosines(states(4, seed=1, texts=1, tokens=3)[0])
+    own, other = gram(states(4, texts=1, tokens=3)[0]), gram(states(4, seed=1, texts=1, tokens=3)[0])
     assert context_kl(own, other, torch.tensor([0, 1, 2]), temperature=1.0).item() == 0.0
     assert context_kl(own, other, torch.tensor([0, 0, 1]), temperature=1.0).item() == pytest.approx(0.0, abs=1e-12)
     assert context_kl(own, other, torch.tensor([0, 0, 0]), temperature=1.0).item() > 0

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from retkd import candidates
 from retkd.batch import Batch, ScoredBatch
 from retkd.errors import ScaleError
-from retkd.losses.contrastive import infonce
-from retkd.losses.listwise import kl, localised_contrastive, standardised
+from retkd.losses.contrastive import infonce, localised_contrastive
+from retkd.losses.listwise import kl, standardised
 from retkd.losses.pairwise import margin_mse
 from retkd.losses.pointwise import labels_and_scores
 from retkd.objectives import OBJECTIVES
@@ -143,7 +143,7 @@ def test_infonce_without_the_batch_sees_own_candidates_alone() -> None:
     scored_batch = made()
     batch = scored_batch.batch
     loss = InfoNCE(temperature=0.5, in_batch=False).loss(scored_batch)
-    expected = localised_contrastive(scored_batch.own / 0.5, batch.positive, batch.mask)
+    expected = localised_contrastive(scored_batch.own, batch.positive, batch.mask, temperature=0.5)
     assert loss.item() == pytest.approx(expected.item())
     (found,) = torch.autograd.grad(loss, scored_batch.in_batch)
     assert (found[0, 3:] == 0).all()

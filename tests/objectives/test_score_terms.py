@@ -16,9 +16,9 @@ from retkd.batch import Batch, ScoredBatch
 from retkd.errors import RecipeError, ScaleError
 from retkd.losses.adaptive_target import adaptive_cross_entropy
 from retkd.losses.affinity import affinity_mimicking
-from retkd.losses.contrastive import infonce
+from retkd.losses.contrastive import infonce, localised_contrastive
 from retkd.losses.interpolated import interpolated_kl
-from retkd.losses.listwise import kl, localised_contrastive
+from retkd.losses.listwise import kl
 from retkd.losses.paraphrases import consensus_kl
 from retkd.objectives import OBJECTIVES
 from retkd.objectives.absolute import BCE, ScoreMSE
@@ -248,7 +248,7 @@ def test_a_teacher_that_ranks_a_list_badly_leaves_it_to_the_labels(in_batch: boo
     labels = (
         infonce(scored_batch.in_batch, target, batch.positives | target, temperature=0.05, weights=1 - weights)
         if in_batch
-        else localised_contrastive(scored_batch.own / 0.05, batch.positive, batch.mask, weights=1 - weights)
+        else localised_contrastive(scored_batch.own, batch.positive, batch.mask, temperature=0.05, weights=1 - weights)
     )
     lists = kl(scored_batch.own, batch.teachers["ce"], batch.mask, **TEMPERATURES, weights=weights)
     assert term.loss(scored_batch).item() == pytest.approx((labels + lists).item(), rel=1e-6)
