@@ -89,9 +89,8 @@ def soft_cross_entropy(
     Linear in the weights, which are detached: where their mean over draws is a distribution p, the mean of loss and gradient
     are those of p. With p itself it is KL(p || student) plus p's entropy. Hinton et al. 2015, eq. 2, on lists.
     """
-    log_student = masked_log_softmax(student / student_temperature, mask)
-    terms = torch.where(mask, weights.detach() * log_student, torch.zeros_like(log_student))
-    return -terms.sum(dim=1).mean()
+    log_student = masked_log_softmax(student / student_temperature, mask).masked_fill(~mask, 0.0)
+    return -(weights.detach().masked_fill(~mask, 0.0) * log_student).sum(dim=1).mean()
 
 
 def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
