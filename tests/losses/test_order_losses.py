@@ -106,6 +106,16 @@ def test_p_list_mle_by_hand() -> None:
     assert list_mle(example(STUDENT), example(TEACHER), ALL, position_aware=True).item() == pytest.approx(expected)
 
 
+def test_p_list_mle_of_a_long_list_is_finite() -> None:
+    """2^n is no float32 from 128 candidates on. Equal scores: step k costs log(n - k + 1) and weighs nearly 2^-k."""
+    scores, mask = torch.zeros((1, 300)), torch.ones((1, 300), dtype=torch.bool)
+    teacher = torch.arange(300.0).flip(0)[None]
+    expected = sum(2.0**-k * math.log(301 - k) for k in range(1, 60))
+    found = list_mle(scores, teacher, mask, position_aware=True)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert torch.isfinite(gradient(lambda s: list_mle(s, teacher, mask, position_aware=True), scores)).all()
+
+
 def test_all_pairs_mse_by_hand() -> None:
     """Errors s - t of -1, 0, -2: differences 1, 1 and 2 squared, over three pairs."""
     assert all_pairs_mse(example(STUDENT), example(TEACHER), ALL).item() == pytest.approx(2.0)
@@ -223,6 +233,11 @@ def test_pld_is_convex_and_its_gradient_sums_to_zero() -> None:
 
     assert value((a + b) / 2) <= (value(a) + value(b)) / 2
     assert gradient(value, a).sum().item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_approximate_ranks_of_methods_1_4() -> None:
+    found = approximate_ranks(example(STUDENT), ALL, temperature=1.0)
+    assert found[0].tolist() == pytest.approx([1.3881443, 2.0, 2.6118557], abs=6e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
