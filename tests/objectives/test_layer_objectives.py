@@ -207,6 +207,19 @@ def test_ted_fits_filters_by_infonce_over_the_batch(student: Encoder, wide: Enco
     assert values(model, batch, 0.0)["loss"] == pytest.approx(sum(losses) / 2, rel=1e-4)
 
 
+def test_positives_of_the_table_count_also_where_the_collection_does_not_judge_them(
+    student: Encoder, wide: Encoder
+) -> None:
+    """Generated queries and transcribed labels are in no qrels: TED's filters and LEAD's weights learn from them all the same."""
+    batch = batch_of(student)
+    assert batch.own_positives.any()
+    bare = replace(batch, positives=torch.zeros_like(batch.positives))
+    both = replace(batch, positives=batch.own_positives)
+    for term, progress in ((TED(**M), 0.0), (LEAD(num_layers=2, layer_temperature=0.01, **M), 0.5)):
+        model = module(student, wide, term)
+        assert values(model, bare, progress)["loss"] == pytest.approx(values(model, both, progress)["loss"], rel=1e-6)
+
+
 def test_a_training_without_such_terms_records_nothing(student: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     from retkd.objectives.contrastive import InfoNCE
     from retkd.training import layer_term

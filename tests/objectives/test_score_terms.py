@@ -282,3 +282,15 @@ def test_xded_groups_queries_by_what_they_want() -> None:
     both = consensus_kl(scored_batch.in_batch, torch.ones((2, 2), dtype=torch.bool), temperature=0.05)
     assert XDED().loss(with_(scored_batch, positives=positives)).item() == pytest.approx(both.item())
     assert both.item() > 0
+
+
+def test_xded_of_a_student_in_half_precision_is_made_in_full() -> None:
+    """Two queries that see the batch alike and want the same are 0: a target in bfloat16 would not be a distribution."""
+    alike = made(torch.tensor([[0.3, 0.1, 0.35, -0.2, 0.28]]).expand(2, 5).clone())
+    alike = with_(alike, positives=torch.ones((2, 5), dtype=torch.bool))
+    term = XDED().bind(Training())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = term(alike)
+        (found,) = torch.autograd.grad(loss, alike.in_batch)
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+    assert found.abs().max().item() < 1e-5
