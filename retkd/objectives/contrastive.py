@@ -39,7 +39,8 @@ def contrastive(
     """Mean over positives, in nats: each against the documents of the batch or the query's own. ``weights``: of queries."""
     from retkd.losses.contrastive import infonce, localised_contrastive
 
-    batch, told = scored.batch, {"temperature": temperature, "weights": weights}
+    batch = scored.batch
     if in_batch:
-        return infonce(scored.in_batch, batch.own_positives, batch.positives, **told)
-    return localised_contrastive(scored.own, batch.positive, batch.mask, **told)
+        known = batch.own_positives, batch.positives
+        return infonce(scored.in_batch, *known, temperature=temperature, weights=weights)
+    return localised_contrastive(scored.own, batch.positive, batch.mask, temperature=temperature, weights=weights)
