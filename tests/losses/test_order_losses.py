@@ -54,7 +54,7 @@ SCORE_LOSSES: dict[str, Loss] = {
         s, t, lists.positive, lists.mask, epsilon=1.7, student_temperature=0.7, teacher_temperature=2.0
     ),
     "sinkhorn_distance": lambda s, t, lists: sinkhorn_distance(
-        s, t, lists.mask, student_temperature=0.7, teacher_temperature=2.0
+        s, t, lists.mask, student_temperature=0.7, teacher_temperature=2.0, smoothing=0.1, num_iterations=20
     ),
 }
 WITH_THE_STUDENT_IN_THE_TARGET: dict[str, Loss] = {
@@ -98,6 +98,8 @@ def test_lambda_losses_of_methods_1_18_which_are_sums_in_bits(weighing: str, bit
     grades = example([2.0, 0.0, 1.0])
     found = lambda_loss(example(STUDENT), grades, ALL, weighing=weighing)  # type: ignore[arg-type]
     assert found.item() * 3 / math.log(2) == pytest.approx(bits, abs=1e-9)
+    ranked = ranknet(example(STUDENT), grades, ALL)
+    assert ranked.item() * 3 / math.log(2) == pytest.approx(2.5296956191, abs=1e-9)
 
 
 def test_p_list_mle_by_hand() -> None:

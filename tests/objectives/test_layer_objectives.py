@@ -28,6 +28,8 @@ from retkd.training.collator import Collator
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.layer_teachers import require_same_tokens, stack_of
 from tests.distilling import examples
+from tests.objectives.test_objectives import made
+from tests.objectives.vectors import drawn
 from tests.tiny import WORDS, tiny_encoder
 
 M = {"model": "teacher"}
@@ -133,6 +135,24 @@ def test_lead_by_transformers_own_hidden_states(student: Encoder, wide: Encoder)
     weights = layer_weights(torch.stack(nlls), 0.5)
     assert weights[0] != pytest.approx(weights[1].item(), abs=1e-3)
     assert values(model, batch)["lead"] == pytest.approx((weights * torch.stack(losses)).sum().item(), rel=1e-4)
+
+
+def test_lead_does_not_see_a_rotation_and_takes_any_widths(student: Encoder, wide: Encoder) -> None:
+    """METHODS 1.3: one orthogonal matrix on all states of the student changes nothing; equal states cost nothing."""
+    term, scored = LEAD(num_layers=1, **M), made()
+    bound = module(student, wide, term).objective.terms[0]
+    own, other = [drawn(2, 6), drawn(5, 6, seed=1)], [drawn(2, 9, seed=2), drawn(5, 9, seed=3)]
+    turn = torch.linalg.qr(drawn(6, 6, seed=4)).Q
+
+    def value(states: list[torch.Tensor], taught: list[torch.Tensor]) -> float:
+        parts = [[pair] for pair in zip(states, taught, strict=True)]
+        return float(term.value(parts, scored, bound))  # type: ignore[arg-type]
+
+    expected = value(own, other)
+    assert expected > 0.1
+    assert value([each @ turn for each in own], other) == pytest.approx(expected, rel=1e-5)
+    assert value([own[0] @ turn, own[1]], other) != pytest.approx(expected, rel=1e-2)
+    assert value(own, own) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_lead_draws_layers_anew_every_so_many_steps_and_never_the_last(student: Encoder, wide: Encoder) -> None:
