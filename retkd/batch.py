@@ -54,6 +54,11 @@ class Batch:
         found[torch.nonzero(self.positive)[:, 0], self.candidates[self.positive]] = True
         return found
 
+    @property
+    def relevant(self) -> Bool[Tensor, "query doc"]:
+        """Which documents of the batch are known to be relevant to which query: by the collection, or by the table."""
+        return self.positives | self.own_positives
+
     def by_language(self, values: Shaped[Tensor, "query cand"]) -> Shaped[Tensor, "list passage"]:
         """The values of each query's list in each language as a list of its own, language by language within a query."""
         assert self.variants is not None

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from retkd.losses.listwise import divergences, masked_log_softmax
+from retkd.losses.routing import sureness
 
 
 def agreement_weights(
@@ -25,11 +26,7 @@ def agreement_weights(
     and noise from what is far. Uniform predictions give all lists 1. Selection by teacher and student together is that of
     KD^3 (Tang et al. 2023); the abstract gives no formula, and this one is ours.
     """
-    log_t = masked_log_softmax(teacher.detach() / teacher_temperature, mask)
-    log_s = masked_log_softmax(student.detach() / student_temperature, mask)
-    valid = log_t.masked_fill(~mask, 0.0)
-    entropy = -(valid.exp() * valid).masked_fill(~mask, 0.0).sum(dim=1)
-    highest = mask.sum(dim=1).to(entropy.dtype).log()
-    sure = torch.where(highest > 0, 1 - entropy / highest.clamp(min=1e-9), 0.0)
-    agree = 1 - divergences(log_t, log_s, mask, "jensen_shannon") / math.log(2)
+    target, own = teacher.detach() / teacher_temperature, student.detach() / student_temperature
+    apart = divergences(masked_log_softmax(target, mask), masked_log_softmax(own, mask), mask, "jensen_shannon")
+    sure, agree = sureness(target, mask), 1 - apart / math.log(2)
     return mask.shape[0] * torch.softmax(sharpness * (sure + 4 * agree * (1 - agree)), dim=0)

@@ -1,4 +1,4 @@
-"""Contrastive losses against the documents of the batch."""
+"""Contrastive losses: against the documents of the batch, or against those of the list."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,3 +26,15 @@ def infonce(
     if weights is not None:
         losses = losses * weights.detach().unsqueeze(1).expand_as(logits)[target]
     return losses.sum() / target.sum().clamp(min=1)
+
+
+def localised_contrastive(
+    scores: Float[Tensor, "query cand"],
+    positive: Bool[Tensor, "query cand"],
+    mask: Bool[Tensor, "query cand"],
+    *,
+    temperature: float,
+    weights: Float[Tensor, "query"] | None = None,
+) -> Float[Tensor, ""]:
+    """:func:`infonce` with the list's own negatives alone. Gao et al. 2021, "Rethink Training of BERT Rerankers", eq. 4."""
+    return infonce(scores, positive & mask, positive | ~mask, temperature=temperature, weights=weights)

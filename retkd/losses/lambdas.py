@@ -8,6 +8,7 @@ from torch import Tensor
 
 from retkd.losses.pairwise import better_pairs, logistic_pairs
 from retkd.losses.plackett_luce import descending
+from retkd.losses.ranks import ideal_dcg
 
 Weighing = Literal["lambda_rank", "ndcg_loss2", "ndcg_loss2++", "reciprocal_rank"]
 
@@ -40,8 +41,7 @@ def _ranks(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
 
 
 def _normalised(gains: Float[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
-    places = torch.arange(2, gains.shape[1] + 2, device=gains.device, dtype=gains.dtype)
-    ideal = (gains.sort(dim=1, descending=True).values / torch.log2(places)).sum(dim=1, keepdim=True)
+    ideal = ideal_dcg(gains).unsqueeze(1)
     return torch.where(ideal > 0, gains / ideal.clamp(min=1e-9), 0.0)
 
 

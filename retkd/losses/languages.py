@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retkd.losses.listwise import masked_log_softmax
+from retkd.losses.listwise import divergences, masked_log_softmax
 
 Distance = Literal["kl", "mse"]
 
@@ -26,11 +26,11 @@ def translate_distill(
     uniform. The teacher is detached. Yang et al. 2024 (Translate-Distill) as in PLAID-X; the student's temperature is ours,
     theirs is 1.
     """
-    z = masked_log_softmax(student / student_temperature, mask).masked_fill(~mask, 0.0)
-    g = masked_log_softmax(alpha * teacher.detach().masked_fill(~mask, 0.0), mask).masked_fill(~mask, 0.0)
-    if distance == "mse":
-        return ((z - g) ** 2).sum() / mask.sum().clamp(min=1)
-    return (torch.where(mask, g.exp(), 0.0) * (g - z)).sum(dim=1).mean()
+    z = masked_log_softmax(student / student_temperature, mask)
+    g = masked_log_softmax(alpha * teacher.detach().masked_fill(~mask, 0.0), mask)
+    if distance == "kl":
+        return divergences(g, z, mask).mean()
+    return ((z - g).masked_fill(~mask, 0.0) ** 2).sum() / mask.sum().clamp(min=1)
 
 
 def language_consistency(

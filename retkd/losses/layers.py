@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from retkd.losses.listwise import masked_log_softmax
+
 
 def token_mse(
     student: Float[Tensor, "text token width"],
@@ -38,8 +40,7 @@ def gold_nll(
 ) -> Float[Tensor, ""]:
     """Mean over (query, positive) of -log softmax over the valid candidates, in nats; 0 without positives."""
     positive = positive & mask
-    log_probabilities = torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1)
-    return -log_probabilities[positive].sum() / positive.sum().clamp(min=1)
+    return -masked_log_softmax(scores, mask)[positive].sum() / positive.sum().clamp(min=1)
 
 
 def layer_weights(nll: Float[Tensor, "layer"], temperature: float) -> Float[Tensor, "layer"]:

@@ -12,10 +12,10 @@ Reduction = Literal["queries", "candidates"]
 
 
 def masked_log_softmax(
-    scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
-) -> Float[Tensor, "query cand"]:
+    scores: Float[Tensor, "*list cand"], mask: Bool[Tensor, "*#list cand"]
+) -> Float[Tensor, "*list cand"]:
     """Log-softmax over the valid candidates; minus infinity elsewhere. A list needs at least one valid candidate."""
-    return torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1)
+    return torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
 
 
 def kl(
@@ -52,26 +52,29 @@ def kl(
 
 
 def divergences(
-    log_p: Float[Tensor, "query cand"],
-    log_q: Float[Tensor, "query cand"],
-    mask: Bool[Tensor, "query cand"],
-    way: Direction,
-) -> Float[Tensor, "query"]:
-    """Each query's divergence of two log-distributions over its valid candidates, in nats."""
-    if way == "forward":
+    log_p: Float[Tensor, "*list cand"],
+    log_q: Float[Tensor, "*list cand"],
+    mask: Bool[Tensor, "*#list cand"],
+    direction: Direction = "forward",
+) -> Float[Tensor, "*list"]:
+    """Each list's divergence of two log-distributions over its valid candidates, in nats. Neither is detached here.
+
+    Lists of anything: candidates of a query, tokens of a text. What stands outside the mask has no say and no gradient.
+    """
+    if direction == "forward":
         return _relative_entropy(log_p, log_q, mask)
-    if way == "reverse":
+    if direction == "reverse":
         return _relative_entropy(log_q, log_p, mask)
     middle = torch.logaddexp(log_p, log_q.masked_fill(~mask, 0.0)) - math.log(2)
     return (_relative_entropy(log_p, middle, mask) + _relative_entropy(log_q, middle, mask)) / 2
 
 
 def _relative_entropy(
-    log_p: Float[Tensor, "query cand"], log_q: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]
-) -> Float[Tensor, "query"]:
+    log_p: Float[Tensor, "*list cand"], log_q: Float[Tensor, "*list cand"], mask: Bool[Tensor, "*#list cand"]
+) -> Float[Tensor, "*list"]:
     """Sum of p (log p - log q) over the valid candidates."""
     log_p, log_q = log_p.masked_fill(~mask, 0.0), log_q.masked_fill(~mask, 0.0)
-    return (log_p.exp() * (log_p - log_q)).sum(dim=1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
 def soft_cross_entropy(
@@ -86,9 +89,8 @@ def soft_cross_entropy(
     Linear in the weights, which are detached: where their mean over draws is a distribution p, the mean of loss and gradient
     are those of p. With p itself it is KL(p || student) plus p's entropy. Hinton et al. 2015, eq. 2, on lists.
     """
-    log_student = masked_log_softmax(student / student_temperature, mask)
-    terms = torch.where(mask, weights.detach() * log_student, torch.zeros_like(log_student))
-    return -terms.sum(dim=1).mean()
+    log_student = masked_log_softmax(student / student_temperature, mask).masked_fill(~mask, 0.0)
+    return -(weights.detach().masked_fill(~mask, 0.0) * log_student).sum(dim=1).mean()
 
 
 def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query cand"]) -> Float[Tensor, "query cand"]:
@@ -98,25 +100,3 @@ def standardised(scores: Float[Tensor, "query cand"], mask: Bool[Tensor, "query 
     centred = (valid - valid.sum(dim=1, keepdim=True) / count).masked_fill(~mask, 0.0)
     variance = (centred**2).sum(dim=1, keepdim=True) / count
     return torch.where(variance > 1e-12, centred / variance.clamp(min=1e-12).sqrt(), 0.0)
-
-
-def localised_contrastive(
-    scores: Float[Tensor, "query cand"],
-    positive: Bool[Tensor, "query cand"],
-    mask: Bool[Tensor, "query cand"],
-    *,
-    weights: Float[Tensor, "query"] | None = None,
-) -> Float[Tensor, ""]:
-    """Mean over positives of the cross-entropy of that positive against the list's negatives, in nats.
-
-    With several positives in a list each is scored against the negatives alone, never against the other positives.
-    ``weights`` multiply the queries' values before the mean.
-    Gao et al. 2021, "Rethink Training of BERT Rerankers", eq. 4.
-    """
-    positive = positive & mask
-    negatives = torch.logsumexp(scores.masked_fill(positive | ~mask, -torch.inf), dim=1, keepdim=True)
-    own = scores[positive]
-    losses = torch.logaddexp(own, negatives.expand_as(scores)[positive]) - own
-    if weights is not None:
-        losses = losses * weights.detach().unsqueeze(1).expand_as(scores)[positive]
-    return losses.sum() / positive.sum().clamp(min=1)

@@ -1,10 +1,9 @@
 """Losses of two models that are trained at the same time on the same lists."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retkd.losses.listwise import masked_log_softmax
+from retkd.losses.listwise import divergences, masked_log_softmax
 
 
 def mutual_kl(
@@ -21,11 +20,6 @@ def mutual_kl(
     a constant, so that neither model is moved towards what it teaches; without, the gradient flows into both. Deep mutual
     learning, Zhang et al. 2018, eq. 2-4; CTCD detaches, LEAD's shipped code does not.
     """
-    logs = [masked_log_softmax(s / t, mask) for s, t in zip((one, other), temperatures, strict=True)]
-    log_one, log_other = (log.masked_fill(~mask, 0.0) for log in logs)
-    targets = [log.detach() if detach else log for log in (log_other, log_one)]
-    found = [
-        torch.where(mask, target.exp() * (target - learner), 0.0).sum(dim=1)
-        for target, learner in zip(targets, (log_one, log_other), strict=True)
-    ]
-    return found[0], found[1]
+    log_one, log_other = (masked_log_softmax(s / t, mask) for s, t in zip((one, other), temperatures, strict=True))
+    of_one, of_other = (log.detach() if detach else log for log in (log_one, log_other))
+    return divergences(of_other, log_one, mask), divergences(of_one, log_other, mask)

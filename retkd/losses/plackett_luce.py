@@ -44,14 +44,14 @@ def list_mle(
 ) -> Float[Tensor, ""]:
     """Mean over queries of the negative log-likelihood of the teacher's order, in nats. Xia et al. 2008.
 
-    ``position_aware``: step k of n weighs 2^(n - k) - 1, brought to sum 1 so that long lists do not explode. Lan et al.
-    2014, eq. 6, without that division. Only the teacher's order counts.
+    ``position_aware``: step k of n weighs 2^(n - k) - 1, here over 2^n, which no float could hold, and brought to sum 1.
+    Lan et al. 2014, eq. 6, without those divisions. Only the teacher's order counts.
     """
     order = descending(teacher.detach(), mask)
     weights = mask.gather(1, order).to(student.dtype)
     if position_aware:
-        left = mask.sum(dim=1, keepdim=True) - torch.arange(1, mask.shape[1] + 1, device=mask.device)
-        weights = weights * (torch.exp2(left.clamp(min=0).to(student.dtype)) - 1)
+        step = torch.arange(1, mask.shape[1] + 1, device=mask.device, dtype=student.dtype)
+        weights = weights * (torch.exp2(-step) - torch.exp2(-mask.sum(dim=1, keepdim=True).to(student.dtype)))
         weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
     return plackett_luce(student, order, weights, mask).mean()
 

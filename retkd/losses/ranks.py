@@ -51,6 +51,12 @@ def adr_mse(
     return (error * weight)[mask].sum() / mask.sum().clamp(min=1)
 
 
+def ideal_dcg(gain: Float[Tensor, "query cand"]) -> Float[Tensor, "query"]:
+    """The DCG of each list in the best order of its gains. A masked candidate must have a gain of 0."""
+    places = torch.arange(2, gain.shape[1] + 2, device=gain.device, dtype=gain.dtype)
+    return (gain.sort(dim=1, descending=True).values / torch.log2(places)).sum(dim=1)
+
+
 def approximate_ndcg(
     student: Float[Tensor, "query cand"],
     gain: Float[Tensor, "query cand"],
@@ -62,9 +68,8 @@ def approximate_ndcg(
 
     ``gain`` is not negative; a list without a gain counts as 0 loss.
     """
-    gain = gain.detach().masked_fill(~mask, 0.0)
+    gain = gain.detach().to(student.dtype).masked_fill(~mask, 0.0)
     ranks = approximate_ranks(student, mask, temperature=temperature)
     dcg = (gain / torch.log2(ranks + 1)).masked_fill(~mask, 0.0).sum(dim=1)
-    places = torch.arange(2, mask.shape[1] + 2, device=mask.device, dtype=student.dtype)
-    ideal = (gain.sort(dim=1, descending=True).values / torch.log2(places)).sum(dim=1)
+    ideal = ideal_dcg(gain)
     return torch.where(ideal > 0, 1 - dcg / ideal.clamp(min=1e-9), 0.0).mean()

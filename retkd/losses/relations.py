@@ -4,6 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from retkd.losses.listwise import divergences, kl, masked_log_softmax
+from retkd.losses.relation import others
+
 
 def log_relations(
     states: Float[Tensor, "text token width"], mask: Bool[Tensor, "text token"], heads: int
@@ -15,7 +18,7 @@ def log_relations(
     text, token, width = states.shape
     parts = states.view(text, token, heads, width // heads).transpose(1, 2)
     products = parts @ parts.transpose(2, 3) / (width // heads) ** 0.5
-    return torch.log_softmax(products.masked_fill(~mask[:, None, None, :], -torch.inf), dim=-1)
+    return masked_log_softmax(products, mask[:, None, None, :])
 
 
 def relation_kl(
@@ -30,29 +33,19 @@ def relation_kl(
     Queries, keys or values of one layer each. Wang et al. 2021 (MiniLMv2), eq. 2-4.
     """
     target, own = (log_relations(states, mask, heads) for states in (teacher.detach(), student))
-    shut = ~mask[:, None, None, :]
-    target, own = target.masked_fill(shut, 0.0), own.masked_fill(shut, 0.0)
-    entropies = (target.exp() * (target - own)).masked_fill(shut, 0.0).sum(dim=-1)
-    rows = mask[:, None, :]
-    return entropies.masked_fill(~rows, 0.0).sum(dim=(1, 2)) / (heads * mask.sum(dim=1).clamp(min=1))
-
-
-def cosines(nodes: Float[Tensor, "node width"]) -> Float[Tensor, "node node"]:
-    """Cosine of every two tokens."""
-    unit = torch.nn.functional.normalize(nodes, dim=-1)
-    return unit @ unit.T
+    rows = divergences(target, own, mask[:, None, None, :]).masked_fill(~mask[:, None, :], 0.0)
+    return rows.sum(dim=(1, 2)) / (heads * mask.sum(dim=1).clamp(min=1))
 
 
 def neighbour_kl(
     student: Float[Tensor, "node node"], teacher: Float[Tensor, "node node"], *, neighbours: int, temperature: float
 ) -> Float[Tensor, ""]:
     """Mean over tokens of the KL between the similarities to the teacher's nearest tokens, itself left out, in nats."""
-    others = teacher.detach().masked_fill(_same(teacher), -torch.inf)
-    count = min(neighbours, len(teacher) - 1)
-    nearest = others.topk(count, dim=1).indices
-    target = torch.log_softmax(others.gather(1, nearest) / temperature, dim=1)
-    own = torch.log_softmax(student.gather(1, nearest) / temperature, dim=1)
-    return (target.exp() * (target - own)).sum(dim=1).mean()
+    target = teacher.detach().masked_fill(~others(teacher), -torch.inf)
+    nearest = target.topk(min(neighbours, len(teacher) - 1), dim=1).indices
+    scores = student.gather(1, nearest), target.gather(1, nearest)
+    every = torch.ones_like(nearest, dtype=torch.bool)
+    return kl(*scores, every, student_temperature=temperature, teacher_temperature=temperature)
 
 
 def profile_contrast(
@@ -74,16 +67,9 @@ def context_kl(
 
     A token without others is left out.
     """
-    inside = (text_of[:, None] == text_of[None, :]) & ~_same(teacher)
+    inside = (text_of[:, None] == text_of[None, :]) & others(teacher)
     rows = inside.any(dim=1)
     if not rows.any():
         return student.sum() * 0.0
-    shut = ~inside[rows]
-    target = torch.log_softmax((teacher.detach()[rows] / temperature).masked_fill(shut, -torch.inf), dim=1)
-    own = torch.log_softmax((student[rows] / temperature).masked_fill(shut, -torch.inf), dim=1)
-    target, own = target.masked_fill(shut, 0.0), own.masked_fill(shut, 0.0)
-    return (target.exp() * (target - own)).masked_fill(shut, 0.0).sum(dim=1).mean()
-
-
-def _same(similarities: Float[Tensor, "node node"]) -> Bool[Tensor, "node node"]:
-    return torch.eye(len(similarities), dtype=torch.bool, device=similarities.device)
+    scores = student[rows], teacher[rows]
+    return kl(*scores, inside[rows], student_temperature=temperature, teacher_temperature=temperature)

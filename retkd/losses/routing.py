@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retkd.losses.listwise import masked_log_softmax
+from retkd.losses.listwise import divergences, masked_log_softmax
 
 
 def teacher_divergences(
@@ -18,12 +18,9 @@ def teacher_divergences(
     teacher_temperature: float,
 ) -> Float[Tensor, "query teacher"]:
     """KL(softmax(teacher / T_t) || softmax(student / T_s)) of each query and teacher, in nats; teachers are detached."""
-    log_student = masked_log_softmax(student / student_temperature, mask).masked_fill(~mask, 0.0)
-    found = []
-    for scores in teachers.detach():
-        target = masked_log_softmax(scores / teacher_temperature, mask).masked_fill(~mask, 0.0)
-        found.append(torch.where(mask, target.exp() * (target - log_student), 0.0).sum(dim=1))
-    return torch.stack(found, dim=1)
+    own = masked_log_softmax(student / student_temperature, mask)
+    targets = [masked_log_softmax(scores / teacher_temperature, mask) for scores in teachers.detach()]
+    return torch.stack([divergences(target, own, mask) for target in targets], dim=1)
 
 
 def sureness(scores: Float[Tensor, "list cand"], mask: Bool[Tensor, "list cand"]) -> Float[Tensor, "list"]:

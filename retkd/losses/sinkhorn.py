@@ -15,8 +15,8 @@ def sinkhorn_distance(
     *,
     student_temperature: float,
     teacher_temperature: float,
-    smoothing: float = 0.1,
-    num_iterations: int = 20,
+    smoothing: float,
+    num_iterations: int,
 ) -> Float[Tensor, ""]:
     """Mean over queries of the cost of carrying the student's distributions to the teacher's, between 0 and 2.
 

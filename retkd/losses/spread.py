@@ -19,7 +19,7 @@ def alignment(
     return (2 - 2 * cosines[positive]).sum() / positive.sum().clamp(min=1)
 
 
-def uniformity(vectors: Float[Tensor, "text dim"], *, temperature: float = 2.0) -> Float[Tensor, ""]:
+def uniformity(vectors: Float[Tensor, "text dim"], *, temperature: float) -> Float[Tensor, ""]:
     """log of the mean over pairs of different texts of exp(-t |x - y|^2) between unit vectors, from -4 t to 0.
 
     A single text has no pair: 0. Wang & Isola 2020, eq. 5.

@@ -1,8 +1,9 @@
 """Losses on maps between the tokens of a query and those of a document: what an attention across both would be."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from retkd.losses.listwise import divergences, masked_log_softmax
 
 
 def token_map(
@@ -15,7 +16,7 @@ def token_map(
     A row's probabilities sum to 1. Rows of padding hold no meaning.
     """
     products = rows @ columns.transpose(1, 2) / rows.shape[-1] ** 0.5
-    return torch.log_softmax(products.masked_fill(~column_mask[:, None, :], -torch.inf), dim=-1)
+    return masked_log_softmax(products, column_mask[:, None, :])
 
 
 def map_difference(
@@ -39,7 +40,5 @@ def map_kl(
     column_mask: Bool[Tensor, "pair column"],
 ) -> Float[Tensor, "pair"]:
     """By pair, the mean over valid rows of KL(teacher || student), in nats. Teacher detached. Wang et al. 2022 (DiDE)."""
-    shut = ~column_mask[:, None, :]
-    target, own = teacher.detach().masked_fill(shut, 0.0), student.masked_fill(shut, 0.0)
-    entropies = (target.exp() * (target - own)).masked_fill(shut, 0.0).sum(dim=-1)
-    return entropies.masked_fill(~row_mask, 0.0).sum(dim=1) / row_mask.sum(dim=1).clamp(min=1)
+    rows = divergences(teacher.detach(), student, column_mask[:, None, :]).masked_fill(~row_mask, 0.0)
+    return rows.sum(dim=1) / row_mask.sum(dim=1).clamp(min=1)

@@ -1,6 +1,5 @@
 """Objectives: weighted terms of a recipe's loss, each a few parameters around one pure function of ``retkd.losses``."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -10,7 +9,7 @@ from retkd.objectives.adr_mse import ADRMSE
 from retkd.objectives.affinity import Affinity
 from retkd.objectives.agreement_kl import AgreementKL
 from retkd.objectives.approx_ndcg import ApproxNDCG
-from retkd.objectives.base import Objective, leaves
+from retkd.objectives.base import Objective, in_company
 from retkd.objectives.chatbot_mix import ChatbotMix
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.cosine import Cosine
@@ -118,19 +117,6 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
 AnyObjective: Any = one_of(OBJECTIVES)
 for _wrapper in (Matryoshka, Quantised):
     _wrapper.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
-
-
-def in_company(terms: Sequence[Objective]) -> Sequence[Objective]:
-    """The terms, or a ValueError where one is alone that says too little by itself."""
-    others = [term for term in terms if term.BESIDE is None]
-    teaching = [term for term in leaves(others) if term.teacher_names or term.encoders]
-    for term in terms:
-        if term.BESIDE and not (others if term.BESIDE == "any" else teaching):
-            wanted = {"any": "another term, such as infonce", "teacher": "a term that reads the teacher, such as kl"}
-            kind = term.kind  # type: ignore[attr-defined]
-            raise ValueError(f"{kind} needs {wanted[term.BESIDE]}, beside it: {term.WHY_BESIDE}")
-    return terms
-
 
 Objectives: Any = Annotated[list[AnyObjective], AfterValidator(in_company)]
 """The weighted terms of one training."""

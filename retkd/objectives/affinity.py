@@ -40,7 +40,7 @@ class Affinity(Objective):
         from retkd.losses.affinity import affinity_mimicking
 
         batch = scored.batch
-        wanted = (batch.positives | batch.own_positives).any(dim=0)
+        wanted = batch.relevant.any(dim=0)
         return affinity_mimicking(
             scored.in_batch,
             batch.in_batch_teachers[self.model],

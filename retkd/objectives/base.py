@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCORES: tuple[Scale, ...] = ("logit", "log_probability", "cosine", "unbounded", "standardised")
 """Scales whose differences mean something."""
 ORDERS: tuple[Scale, ...] = (*SCORES, "probability", "rank")
-"""Scales whose order means something: all of them."""
+"""Scales of a whole list's scores, whose order means something."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,18 @@ class Objective(Part):
 def leaves(objective: Sequence[Objective]) -> list[Objective]:
     """All terms that read the batch, those inside others too."""
     return [leaf for term in objective for leaf in term.leaves]
+
+
+def in_company(terms: Sequence[Objective]) -> Sequence[Objective]:
+    """The terms, or a ValueError where one is alone that says too little by itself."""
+    others = [term for term in terms if term.BESIDE is None]
+    teaching = [term for term in leaves(others) if term.teacher_names or term.encoders]
+    for term in terms:
+        if term.BESIDE and not (others if term.BESIDE == "any" else teaching):
+            wanted = {"any": "another term, such as infonce", "teacher": "a term that reads the teacher, such as kl"}
+            kind = term.kind  # type: ignore[attr-defined]
+            raise ValueError(f"{kind} needs {wanted[term.BESIDE]}, beside it: {term.WHY_BESIDE}")
+    return terms
 
 
 class OrderObjective(Objective):

@@ -37,6 +37,11 @@ class ChatbotMix(Objective):
     )
 
     @property
+    def needs_lists(self) -> bool:
+        """Each pair teaches by itself."""
+        return False
+
+    @property
     def needs_positives(self) -> bool:
         """Unless the teacher alone counts."""
         return self.alpha > 0

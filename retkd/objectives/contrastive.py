@@ -30,11 +30,17 @@ class InfoNCE(Objective):
 
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over positives, in nats."""
-        from retkd.losses.contrastive import infonce
-        from retkd.losses.listwise import localised_contrastive
+        return contrastive(scored, temperature=self.temperature, in_batch=self.in_batch)
 
-        batch = scored.batch
-        if not self.in_batch:
-            return localised_contrastive(scored.own / self.temperature, batch.positive, batch.mask)
-        target = batch.own_positives
-        return infonce(scored.in_batch, target, batch.positives | target, temperature=self.temperature)
+
+def contrastive(
+    scored: "ScoredBatch", *, temperature: float, in_batch: bool, weights: "Tensor | None" = None
+) -> "Tensor":
+    """Mean over positives, in nats: each against the documents of the batch or the query's own. ``weights``: of queries."""
+    from retkd.losses.contrastive import infonce, localised_contrastive
+
+    batch = scored.batch
+    if in_batch:
+        known = batch.own_positives, batch.positives
+        return infonce(scored.in_batch, *known, temperature=temperature, weights=weights)
+    return localised_contrastive(scored.own, batch.positive, batch.mask, temperature=temperature, weights=weights)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class CPRD(OrderObjective):
     """:func:`retkd.losses.plackett_luce.partial_ranking` over the negatives; add `infonce` for the positive.
 
-    What is valid is not told by the paper's abstract: the ``top`` negatives of the teacher, or those at or above
-    ``threshold`` on the teacher's own scale; without either, all.
+    What is valid is not told by the paper's abstract: the ``top`` negatives of the teacher (ties as they stand), or
+    those at or above ``threshold`` on the teacher's own scale; without either, all.
     """
 
     kind: Literal["cprd"] = "cprd"
@@ -41,8 +41,8 @@ class CPRD(OrderObjective):
         )
 
     def _valid(self, teacher: "Tensor", negatives: "Tensor") -> "Tensor":
-        from retkd.losses.ranks import mean_ranks
+        from retkd.losses.plackett_luce import descending
 
         if self.top is not None:
-            return negatives & (mean_ranks(teacher, negatives) <= self.top)
+            return negatives & (descending(teacher, negatives).argsort(dim=1) < self.top)
         return negatives if self.threshold is None else negatives & (teacher >= self.threshold)

@@ -35,8 +35,7 @@ class ICL(ProjectedObjective):
 
         from retkd.losses.contrastive import infonce
 
-        target = scored.batch.own_positives
-        positive = scored.batch.positives | target
+        target, positive = scored.batch.own_positives, scored.batch.positives
         losses = []
         for side in of_sides(self.sides):
             student = functional.normalize(parts["projector"](getattr(scored, side)), dim=1)

@@ -104,7 +104,7 @@ class LEAD(LayerObjective):
 
         batch = scored.batch
         mask = torch.ones_like(scored.in_batch, dtype=torch.bool) if self.in_batch else batch.mask
-        positive = batch.positives if self.in_batch else batch.positive
+        positive = batch.relevant if self.in_batch else batch.positive
         losses, nlls = [], []
         for pair in range(self.num_layers):
             own, other = (self._scores(parts, pair, who, scored) for who in (0, 1))

@@ -26,6 +26,11 @@ class M3KD(ScoreObjective):
     teacher_temperature: float = Field(default=1.0, gt=0.0)
     in_batch: bool = True
 
+    @property
+    def needs_lists(self) -> bool:
+        """Alone with its own list, a candidate needs another in it."""
+        return not self.in_batch
+
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over queries, in nats."""
         from retkd.losses.plackett_luce import weighted_contrastive

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from retkd.objectives.base import ScoreObjective
+from retkd.objectives.contrastive import contrastive
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,8 @@ class QualityMix(ScoreObjective):
 
         batch, teacher = scored.batch, self.teacher_scores(scored)
         quality = list_quality(teacher, batch.positive, batch.mask, measure=self.measure, cutoff=self.cutoff)
-        return self._labels(scored, 1 - quality) + kl(
+        labels = contrastive(scored, temperature=self.temperature, in_batch=self.in_batch, weights=1 - quality)
+        return labels + kl(
             scored.own,
             teacher,
             batch.mask,
@@ -49,14 +51,3 @@ class QualityMix(ScoreObjective):
             teacher_temperature=self.teacher_temperature,
             weights=quality,
         )
-
-    def _labels(self, scored: "ScoredBatch", weights: "Tensor") -> "Tensor":
-        from retkd.losses.contrastive import infonce
-        from retkd.losses.listwise import localised_contrastive
-
-        batch = scored.batch
-        if not self.in_batch:
-            return localised_contrastive(scored.own / self.temperature, batch.positive, batch.mask, weights=weights)
-        target = batch.own_positives
-        known = batch.positives | target
-        return infonce(scored.in_batch, target, known, temperature=self.temperature, weights=weights)

@@ -1,4 +1,4 @@
-"""Other vectors of the same texts, and the weighted terms of a wrapper on them."""
+"""A batch as other vectors of the same texts score it."""
 
 from dataclasses import replace
 

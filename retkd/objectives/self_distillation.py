@@ -38,6 +38,7 @@ class SelfDistillation(Objective):
         """Mean over queries, in nats; or mean over queries and documents."""
         import torch
 
+        from retkd.losses.embedding import cosine_distance
         from retkd.losses.listwise import kl
 
         last = scored.last_exit
@@ -52,7 +53,7 @@ class SelfDistillation(Objective):
                 teacher_temperature=self.temperature,
             )
         own, other = (torch.cat([_vectors(each.queries), _vectors(each.documents)]) for each in (scored, last))
-        return (1.0 - torch.cosine_similarity(own, other.detach(), dim=-1)).mean()
+        return cosine_distance(own, other)
 
 
 def _vectors(vectors: "Tensor | None") -> "Tensor":

@@ -32,7 +32,12 @@ class TeachersObjective(Objective):
     @field_validator("teachers", mode="before")
     @classmethod
     def _alike(cls, teachers: Any) -> Any:
-        return dict.fromkeys(teachers, 1.0) if isinstance(teachers, list) else teachers
+        if not isinstance(teachers, list):
+            return teachers
+        twice = [teacher for teacher in teachers if teachers.count(teacher) > 1]
+        if twice:
+            raise ValueError(f"the teacher {twice[0]} stands twice: a mapping gives it a greater number")
+        return dict.fromkeys(teachers, 1.0)
 
     @property
     def teacher_names(self) -> tuple[str, ...]:
@@ -114,6 +119,11 @@ class RoutedKL(TeachersObjective):
             raise ValueError(
                 "one picked teacher has weight 1 whatever the gate says, which then learns nothing: take top_k 2 or more, "
                 "`weighted: false`, or the objective reinforced_kl"
+            )
+        if not self.weighted and not self.balance and self.top_k < len(self.teachers):
+            raise ValueError(
+                f"a gate without weights and balance learns from nothing and picks the first {self.top_k} teachers of every "
+                "query: give `balance`, or set `weighted: true`"
             )
         return self
 

@@ -93,7 +93,7 @@ class TED(PairedLayers):
 
         if scored.progress >= self.filtering:
             return super().value(parts, scored, term)
-        target = scored.batch.positives
+        target = scored.batch.relevant
         losses = []
         for number, queries in enumerate(parts[0]):
             documents = torch.cat([part[number] for part in parts[1:]])

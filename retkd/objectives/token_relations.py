@@ -16,7 +16,7 @@ class TokenRelations(PairedLayers):
     """Weighted sum of three losses of :mod:`retkd.losses.relations` on cosines of tokens, mean over passes and layer pairs.
 
     Of each pass ``num_tokens`` tokens are drawn over all its texts. ``local``: the KL over a token's nearest tokens in the
-    teacher; ``contrast``: a token's similarities to all others find the teacher's for it; ``context``: the KL over the other
+    teacher; ``contrast``: a token's similarities to all tokens find the teacher's for it; ``context``: the KL over the other
     tokens of its own text. Widths may differ. After "Token-level Relationship Graph" (Zhang et al. 2023), whose abstract
     alone was read: the three terms are its own, their forms and temperatures are our reading.
     """
@@ -58,9 +58,10 @@ class TokenRelations(PairedLayers):
         return texts[chosen], tokens[chosen]
 
     def _compared(self, student: "Tensor", teacher: "Tensor", texts: "Tensor") -> "Tensor":
-        from retkd.losses.relations import context_kl, cosines, neighbour_kl, profile_contrast
+        from retkd.losses.relation import gram
+        from retkd.losses.relations import context_kl, neighbour_kl, profile_contrast
 
-        own, other, total = cosines(student), cosines(teacher), student.new_zeros(())
+        own, other, total = gram(student), gram(teacher), student.new_zeros(())
         if self.local:
             near = neighbour_kl(own, other, neighbours=self.neighbours, temperature=self.temperature)
             total = total + self.local * near

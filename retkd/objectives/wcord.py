@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.objectives.base import Training
 from retkd.objectives.projectors import required_dim
@@ -30,6 +30,12 @@ class WCoRD(ProjectedObjective):
     primal: float = Field(default=1.0, ge=0.0, description="weight of the transport")
     epsilon: float = Field(default=0.05, gt=0.0, description="entropy of the transport plan; costs are 2 at most")
     num_iterations: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _something(self) -> "WCoRD":
+        if not self.dual + self.primal:
+            raise ValueError("dual and primal are both 0: give one of them a weight")
+        return self
 
     def parts(self, training: Training) -> "dict[str, nn.Module]":
         """The projector and the two matrices of the critic."""

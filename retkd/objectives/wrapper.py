@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from retkd.objectives.base import Objective, leaves
+from retkd.objectives.base import Objective, in_company, leaves
 
 if TYPE_CHECKING:
     AnyObjective = Any
@@ -16,10 +16,11 @@ class Wrapper(Objective):
     terms: list["AnyObjective"] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _reads_vectors_alone(self) -> "Wrapper":
+    def _fits_inside(self) -> "Wrapper":
         unfit = [term.kind for term in self.terms if term.reads_layers or term.needs_exits]
         if unfit:
             raise ValueError(f"{unfit[0]} reads layers or exits, which have no other vectors: put it beside this term")
+        in_company(self.terms)
         return self
 
     @property

@@ -1,10 +1,11 @@
 """XDED: queries of the batch that want the same document shall see the batch alike."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from retkd.objectives.base import Objective
+from retkd.objectives.base import Objective, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,9 +36,15 @@ class XDED(Objective):
         """They make the groups."""
         return True
 
+    def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
+        """The term in full precision: half of it would not make distributions of the means."""
+        from retkd.objectives.bound import Bound
+
+        return Bound({}, lambda scored, _: self.loss(scored))
+
     def loss(self, scored: "ScoredBatch") -> "Tensor":
         """Mean over queries, in nats."""
         from retkd.losses.paraphrases import consensus_kl
 
-        wanted = (scored.batch.positives | scored.batch.own_positives).to(scored.in_batch.dtype)
+        wanted = scored.batch.relevant.to(scored.in_batch.dtype)
         return consensus_kl(scored.in_batch, wanted @ wanted.T > 0, temperature=self.temperature)

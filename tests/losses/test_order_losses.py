@@ -54,7 +54,7 @@ SCORE_LOSSES: dict[str, Loss] = {
         s, t, lists.positive, lists.mask, epsilon=1.7, student_temperature=0.7, teacher_temperature=2.0
     ),
     "sinkhorn_distance": lambda s, t, lists: sinkhorn_distance(
-        s, t, lists.mask, student_temperature=0.7, teacher_temperature=2.0
+        s, t, lists.mask, student_temperature=0.7, teacher_temperature=2.0, smoothing=0.1, num_iterations=20
     ),
 }
 WITH_THE_STUDENT_IN_THE_TARGET: dict[str, Loss] = {
@@ -98,12 +98,24 @@ def test_lambda_losses_of_methods_1_18_which_are_sums_in_bits(weighing: str, bit
     grades = example([2.0, 0.0, 1.0])
     found = lambda_loss(example(STUDENT), grades, ALL, weighing=weighing)  # type: ignore[arg-type]
     assert found.item() * 3 / math.log(2) == pytest.approx(bits, abs=1e-9)
+    ranked = ranknet(example(STUDENT), grades, ALL)
+    assert ranked.item() * 3 / math.log(2) == pytest.approx(2.5296956191, abs=1e-9)
 
 
 def test_p_list_mle_by_hand() -> None:
     """Order 0, 2, 1 with weights 2^2 - 1, 2^1 - 1, 0 over their sum: 3/4 log(1 + e^-1 + e^-2) + 1/4 log(1 + e)."""
     expected = 0.75 * math.log(1 + math.exp(-1) + math.exp(-2)) + 0.25 * math.log(1 + math.e)
     assert list_mle(example(STUDENT), example(TEACHER), ALL, position_aware=True).item() == pytest.approx(expected)
+
+
+def test_p_list_mle_of_a_long_list_is_finite() -> None:
+    """2^n is no float32 from 128 candidates on. Equal scores: step k costs log(n - k + 1) and weighs nearly 2^-k."""
+    scores, mask = torch.zeros((1, 300)), torch.ones((1, 300), dtype=torch.bool)
+    teacher = torch.arange(300.0).flip(0)[None]
+    expected = sum(2.0**-k * math.log(301 - k) for k in range(1, 60))
+    found = list_mle(scores, teacher, mask, position_aware=True)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert torch.isfinite(gradient(lambda s: list_mle(s, teacher, mask, position_aware=True), scores)).all()
 
 
 def test_all_pairs_mse_by_hand() -> None:
@@ -223,6 +235,11 @@ def test_pld_is_convex_and_its_gradient_sums_to_zero() -> None:
 
     assert value((a + b) / 2) <= (value(a) + value(b)) / 2
     assert gradient(value, a).sum().item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_approximate_ranks_of_methods_1_4() -> None:
+    found = approximate_ranks(example(STUDENT), ALL, temperature=1.0)
+    assert found[0].tolist() == pytest.approx([1.3881443, 2.0, 2.6118557], abs=6e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -26,17 +26,18 @@ def test_uniformity_by_hand() -> None:
 
 def test_equal_vectors_are_worst_and_opposite_ones_best() -> None:
     same = drawn(1, 4).expand(6, 4)
-    assert uniformity(same).item() == pytest.approx(0.0, abs=1e-12)
-    assert uniformity(torch.cat([same[:1], -same[:1]])).item() == pytest.approx(-8.0)
-    assert uniformity(same[:1]).item() == 0.0
+    assert uniformity(same, temperature=2.0).item() == pytest.approx(0.0, abs=1e-12)
+    assert uniformity(torch.cat([same[:1], -same[:1]]), temperature=2.0).item() == pytest.approx(-8.0)
+    assert uniformity(same[:1], temperature=2.0).item() == 0.0
 
 
 def test_a_rotation_changes_nothing_and_gradcheck() -> None:
     queries, documents = drawn(3, 4), drawn(5, 4, seed=1)
     positive = torch.eye(5, dtype=torch.bool)[:3]
     turn = torch.linalg.qr(drawn(4, 4, seed=2)).Q
-    assert uniformity(queries @ turn).item() == pytest.approx(uniformity(queries).item())
+    value = uniformity(queries, temperature=2.0).item()
+    assert uniformity(queries @ turn, temperature=2.0).item() == pytest.approx(value)
     turned = alignment(queries @ turn, documents @ turn, positive).item()
     assert turned == pytest.approx(alignment(queries, documents, positive).item())
-    assert torch.autograd.gradcheck(uniformity, queries.clone().requires_grad_(True))
+    assert torch.autograd.gradcheck(lambda q: uniformity(q, temperature=2.0), queries.clone().requires_grad_(True))
     assert torch.autograd.gradcheck(lambda q: alignment(q, documents, positive), queries.requires_grad_(True))

@@ -28,6 +28,8 @@ from retkd.training.collator import Collator
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.layer_teachers import require_same_tokens, stack_of
 from tests.distilling import examples
+from tests.objectives.test_objectives import made
+from tests.objectives.vectors import drawn
 from tests.tiny import WORDS, tiny_encoder
 
 M = {"model": "teacher"}
@@ -135,6 +137,24 @@ def test_lead_by_transformers_own_hidden_states(student: Encoder, wide: Encoder)
     assert values(model, batch)["lead"] == pytest.approx((weights * torch.stack(losses)).sum().item(), rel=1e-4)
 
 
+def test_lead_does_not_see_a_rotation_and_takes_any_widths(student: Encoder, wide: Encoder) -> None:
+    """METHODS 1.3: one orthogonal matrix on all states of the student changes nothing; equal states cost nothing."""
+    term, scored = LEAD(num_layers=1, **M), made()
+    bound = module(student, wide, term).objective.terms[0]
+    own, other = [drawn(2, 6), drawn(5, 6, seed=1)], [drawn(2, 9, seed=2), drawn(5, 9, seed=3)]
+    turn = torch.linalg.qr(drawn(6, 6, seed=4)).Q
+
+    def value(states: list[torch.Tensor], taught: list[torch.Tensor]) -> float:
+        parts = [[pair] for pair in zip(states, taught, strict=True)]
+        return float(term.value(parts, scored, bound))  # type: ignore[arg-type]
+
+    expected = value(own, other)
+    assert expected > 0.1
+    assert value([each @ turn for each in own], other) == pytest.approx(expected, rel=1e-5)
+    assert value([own[0] @ turn, own[1]], other) != pytest.approx(expected, rel=1e-2)
+    assert value(own, own) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_lead_draws_layers_anew_every_so_many_steps_and_never_the_last(student: Encoder, wide: Encoder) -> None:
     term = LEAD(num_layers=1, redraw_every=10, **M)
     about = module(student, wide, term).objective.terms[0].about  # type: ignore[union-attr]
@@ -205,6 +225,19 @@ def test_ted_fits_filters_by_infonce_over_the_batch(student: Encoder, wide: Enco
         scores = means[0] @ torch.cat(means[1:]).T
         losses.append(infonce(scores, batch.positives, batch.positives, temperature=0.2).item())
     assert values(model, batch, 0.0)["loss"] == pytest.approx(sum(losses) / 2, rel=1e-4)
+
+
+def test_positives_of_the_table_count_also_where_the_collection_does_not_judge_them(
+    student: Encoder, wide: Encoder
+) -> None:
+    """Generated queries and transcribed labels are in no qrels: TED's filters and LEAD's weights learn from them all the same."""
+    batch = batch_of(student)
+    assert batch.own_positives.any()
+    bare = replace(batch, positives=torch.zeros_like(batch.positives))
+    both = replace(batch, positives=batch.own_positives)
+    for term, progress in ((TED(**M), 0.0), (LEAD(num_layers=2, layer_temperature=0.01, **M), 0.5)):
+        model = module(student, wide, term)
+        assert values(model, bare, progress)["loss"] == pytest.approx(values(model, both, progress)["loss"], rel=1e-6)
 
 
 def test_a_training_without_such_terms_records_nothing(student: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

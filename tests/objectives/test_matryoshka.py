@@ -155,6 +155,15 @@ def test_wrappers_wrap_each_other() -> None:
     assert value(term) > 0
 
 
+def test_a_term_that_says_too_little_alone_needs_company_inside_too() -> None:
+    terms = [{"kind": "sinkd", "teacher": "ce"}, {"kind": "infonce"}]
+    with pytest.raises(ValidationError, match="sinkd needs a term that reads the teacher, such as kl, beside it"):
+        Matryoshka(dims=[4], terms=terms)
+    with pytest.raises(ValidationError, match="xded needs another term, such as infonce, beside it: alone it is zero"):
+        Quantised(terms=[{"kind": "xded"}])
+    assert Matryoshka(dims=[4], terms=[*terms, {"kind": "kl", "teacher": "ce"}]).needs_vectors
+
+
 def test_a_term_that_reads_layers_stands_beside_and_not_inside() -> None:
     with pytest.raises(ValidationError, match=r"hidden_cosine reads layers or exits.*put it beside this term"):
         Matryoshka(dims=[4], terms=[{"kind": "hidden_cosine", "model": "base"}])

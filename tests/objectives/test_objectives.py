@@ -1,6 +1,7 @@
 """Objectives: their parameters around the losses, and which scores of a batch they may see."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 from retkd import candidates
 from retkd.batch import Batch, ScoredBatch
 from retkd.errors import ScaleError
-from retkd.losses.contrastive import infonce
-from retkd.losses.listwise import kl, localised_contrastive, standardised
+from retkd.losses.contrastive import infonce, localised_contrastive
+from retkd.losses.listwise import kl, standardised
 from retkd.losses.pairwise import margin_mse
+from retkd.losses.plackett_luce import partial_ranking
 from retkd.losses.pointwise import labels_and_scores
 from retkd.objectives import OBJECTIVES
 from retkd.objectives.adr_mse import ADRMSE
@@ -143,7 +145,7 @@ def test_infonce_without_the_batch_sees_own_candidates_alone() -> None:
     scored_batch = made()
     batch = scored_batch.batch
     loss = InfoNCE(temperature=0.5, in_batch=False).loss(scored_batch)
-    expected = localised_contrastive(scored_batch.own / 0.5, batch.positive, batch.mask)
+    expected = localised_contrastive(scored_batch.own, batch.positive, batch.mask, temperature=0.5)
     assert loss.item() == pytest.approx(expected.item())
     (found,) = torch.autograd.grad(loss, scored_batch.in_batch)
     assert (found[0, 3:] == 0).all()
@@ -254,6 +256,19 @@ def test_which_terms_read_other_queries_documents() -> None:
     assert [term.reads_in_batch for term in terms] == [True, False, True, True, False]
 
 
+@pytest.mark.parametrize(
+    "term",
+    [*TEACHER_TERMS, *ORDER_TERMS, *OTHER_TERMS, CPRD(teacher="ce"), M3KD(teacher="ce")],
+    ids=lambda term: f"{term.kind}",
+)
+def test_a_term_needs_two_candidates_where_one_gives_it_no_gradient(term: Objective) -> None:
+    scored_batch = made()
+    alone = torch.tensor([[True, False, False], [True, False, False]])
+    one = replace(scored_batch, batch=replace(scored_batch.batch, mask=alone))
+    (found,) = torch.autograd.grad(term.loss(one), scored_batch.in_batch)
+    assert term.needs_lists == (found.abs().max().item() < 1e-3)
+
+
 def test_which_terms_need_two_candidates_and_which_need_labels() -> None:
     terms = [*TEACHER_TERMS, InfoNCE(), InfoNCE(in_batch=False), InBatchKL(model="base")]
     assert [term.needs_lists for term in terms] == [True, True, False, True, False]
@@ -284,6 +299,23 @@ def test_cprd_learns_the_order_of_the_valid_negatives() -> None:
     )
     none = CPRD(teacher="ce", student_temperature=1.0, threshold=2.5)
     assert none.loss(made(scores)).item() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("top", [1, 2])
+def test_cprd_takes_as_many_as_it_is_told_also_where_the_teacher_has_ties(top: int) -> None:
+    """Three negatives that the teacher holds for equal, in the order of the list: the first ``top`` of them."""
+    scored_batch = made(torch.tensor([[2.0, 1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 2.0, 0.0]]))
+    batch = replace(
+        scored_batch.batch,
+        relevance=torch.zeros((2, 3), dtype=torch.int64),
+        positives=torch.zeros((2, 5), dtype=torch.bool),
+        teachers={"ce": torch.zeros((2, 3))},
+    )
+    term = CPRD(teacher="ce", student_temperature=1.0, top=top)
+    valid = torch.arange(3).expand(2, 3) < top
+    expected = partial_ranking(scored_batch.own, torch.zeros((2, 3)), valid, batch.mask)
+    assert term.loss(replace(scored_batch, batch=batch)).item() == pytest.approx(expected.item())
+    assert expected.item() > 0.2
 
 
 def test_cprd_takes_one_rule() -> None:

@@ -16,9 +16,9 @@ from retkd.batch import Batch, ScoredBatch
 from retkd.errors import RecipeError, ScaleError
 from retkd.losses.adaptive_target import adaptive_cross_entropy
 from retkd.losses.affinity import affinity_mimicking
-from retkd.losses.contrastive import infonce
+from retkd.losses.contrastive import infonce, localised_contrastive
 from retkd.losses.interpolated import interpolated_kl
-from retkd.losses.listwise import kl, localised_contrastive
+from retkd.losses.listwise import kl
 from retkd.losses.paraphrases import consensus_kl
 from retkd.objectives import OBJECTIVES
 from retkd.objectives.absolute import BCE, ScoreMSE
@@ -248,7 +248,7 @@ def test_a_teacher_that_ranks_a_list_badly_leaves_it_to_the_labels(in_batch: boo
     labels = (
         infonce(scored_batch.in_batch, target, batch.positives | target, temperature=0.05, weights=1 - weights)
         if in_batch
-        else localised_contrastive(scored_batch.own / 0.05, batch.positive, batch.mask, weights=1 - weights)
+        else localised_contrastive(scored_batch.own, batch.positive, batch.mask, temperature=0.05, weights=1 - weights)
     )
     lists = kl(scored_batch.own, batch.teachers["ce"], batch.mask, **TEMPERATURES, weights=weights)
     assert term.loss(scored_batch).item() == pytest.approx((labels + lists).item(), rel=1e-6)
@@ -282,3 +282,15 @@ def test_xded_groups_queries_by_what_they_want() -> None:
     both = consensus_kl(scored_batch.in_batch, torch.ones((2, 2), dtype=torch.bool), temperature=0.05)
     assert XDED().loss(with_(scored_batch, positives=positives)).item() == pytest.approx(both.item())
     assert both.item() > 0
+
+
+def test_xded_of_a_student_in_half_precision_is_made_in_full() -> None:
+    """Two queries that see the batch alike and want the same are 0: a target in bfloat16 would not be a distribution."""
+    alike = made(torch.tensor([[0.3, 0.1, 0.35, -0.2, 0.28]]).expand(2, 5).clone())
+    alike = with_(alike, positives=torch.ones((2, 5), dtype=torch.bool))
+    term = XDED().bind(Training())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = term(alike)
+        (found,) = torch.autograd.grad(loss, alike.in_batch)
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+    assert found.abs().max().item() < 1e-5

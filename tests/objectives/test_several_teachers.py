@@ -157,6 +157,13 @@ def test_what_a_gate_refuses() -> None:
     with pytest.raises(ValidationError, match="one picked teacher has weight 1 whatever the gate says"):
         RoutedKL(teachers=["ce", "bi"], top_k=1)
     assert RoutedKL(teachers=["ce", "bi"], top_k=1, weighted=False).top_k == 1
+    with pytest.raises(ValidationError, match="learns from nothing and picks the first 1 teachers of every query"):
+        RoutedKL(teachers=["ce", "bi"], top_k=1, weighted=False, balance=0.0)
+
+
+def test_a_teacher_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ValidationError, match="the teacher ce stands twice: a mapping gives it a greater number"):
+        WeightedKL(teachers=["ce", "bi", "ce"])
 
 
 @pytest.mark.parametrize(

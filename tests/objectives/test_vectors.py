@@ -247,6 +247,11 @@ def test_wcord_is_the_sum_of_its_parts() -> None:
     assert 0 < primal < 2
 
 
+def test_wcord_of_no_part_is_refused() -> None:
+    with pytest.raises(ValidationError, match="dual and primal are both 0: give one of them a weight"):
+        WCoRD(model="wide", dual=0.0, primal=0.0)
+
+
 def test_lelp_without_directions_is_plain_kl() -> None:
     made = scored()
     teacher = made.batch.in_batch_teachers["wide"].gather(1, made.batch.candidates)

@@ -8,7 +8,7 @@ import torch
 
 from retkd.batch import Example
 from retkd.errors import ModelError
-from retkd.losses.listwise import localised_contrastive
+from retkd.losses.contrastive import localised_contrastive
 from retkd.losses.pairwise import ranknet
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.objectives.contrastive import InfoNCE
@@ -66,7 +66,8 @@ def test_a_batch_scores_as_its_lists_do_alone(encoder_folder: Path, told: dict[s
         teacher[q, :width] = torch.tensor(example.teachers["t"])
     assert scored.own[mask].tolist() == pytest.approx(alone[mask].tolist(), abs=1e-5)
     assert scored.in_batch.shape == (len(EXAMPLES), 0)
-    contrastive, order = localised_contrastive(alone, positive, mask), ranknet(alone, teacher, mask, top=None)
+    order = ranknet(alone, teacher, mask, top=None)
+    contrastive = localised_contrastive(alone, positive, mask, temperature=1.0)
     assert terms["infonce"].item() == pytest.approx(contrastive.item(), abs=1e-5)
     assert terms["loss"].item() == pytest.approx((2 * contrastive + order).item(), abs=1e-4)
 
