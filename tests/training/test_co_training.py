@@ -215,6 +215,30 @@ def test_what_a_partner_must_have() -> None:
     with pytest.raises(ValidationError, match="the objective infonce reads other queries' documents or vectors"):
         adapter.validate_python({"kind": "cross_encoder", "base": "x", "objective": [{"kind": "infonce"}]})
     assert adapter.validate_python({"kind": "cross_encoder", "base": "x", "to_partner": 1.0}).objective == []
+    weights_of_terms = {"objective": [{"kind": "flops", "side": "document"}]}
+    with pytest.raises(ValidationError, match="the objective flops reads other queries' documents or vectors"):
+        adapter.validate_python({"kind": "cross_encoder", "base": "x", **weights_of_terms})
+    with pytest.raises(
+        ValidationError, match="the objective flops reads weights of terms, and a partner gives one dense vector"
+    ):
+        adapter.validate_python({"kind": "encoder", "encoder": {"kind": "dense", "base": "x"}, **weights_of_terms})
+
+
+@pytest.mark.parametrize(
+    ("term", "languages", "message"),
+    [
+        ({"kind": "language_consistency"}, None, "language_consistency compares languages: give `document_languages"),
+        (
+            {"kind": "in_batch_kl", "model": "m/m"},
+            {"languages": ["en", "de"]},
+            "in_batch_kl reads vectors of an encoder, which has read each document in one language",
+        ),
+    ],
+)
+def test_a_partner_reads_the_lists_of_the_student(term: Any, languages: Any, message: str) -> None:
+    partner = {"kind": "encoder", "encoder": {"kind": "dense", "base": "x"}, "objective": [term]}
+    with pytest.raises(ValidationError, match=message):
+        Config(**CONFIG, co_train=partner, document_languages=languages)
 
 
 def test_nothing_but_the_partner_may_teach_the_student(loaded: Any, encoder_folder: Path, tmp_path: Path) -> None:
