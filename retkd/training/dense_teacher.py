@@ -65,6 +65,11 @@ def dense_teacher(
     )
 
 
+def vectors_read(objective: Sequence[Any]) -> frozenset[str]:
+    """The encoders whose vectors the terms read, which a batch brings beside their scores."""
+    return frozenset(ref for term in objective if term.reads_vectors for ref in term.encoders)
+
+
 def dense_teachers(
     objective: Sequence[Any], split: str, inputs: Inputs, device: str, work: Path, stored_documents: str | None = None
 ) -> dict[str, DenseTeacher]:

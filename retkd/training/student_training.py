@@ -13,12 +13,12 @@ from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Inputs
 from retkd.training.collator import Collator
-from retkd.training.dense_teacher import dense_teachers
+from retkd.training.dense_teacher import dense_teachers, vectors_read
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.layer_teachers import layer_teachers, stack_of
-from retkd.training.passes import passes
+from retkd.training.passes import Passes, passes
 from retkd.training.translated_lists import TranslatedLists
 
 if TYPE_CHECKING:
@@ -54,13 +54,11 @@ def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, wor
     student, training = _student(
         config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
     )
-    read = {ref for term in leaves(config.objective) if term.reads_vectors for ref in term.encoders}
-    collator: Any = Collator(
-        encoder, teachers, frozenset(read | ({stored} - {None})), stored_documents=stored is not None
-    )
+    read = vectors_read(leaves(config.objective)) | ({stored} if stored is not None else set())
+    collator: Any = Collator(encoder, teachers, read, stored_documents=stored is not None)
     if config.co_train is None:
         return Assembled(student, student, collator, lists, examples, companion=companion)
-    partner = _partner(config, inputs, rows, training, teachers, device)
+    partner = _partner(config, inputs, rows, training, teachers, device, student.passes)
     model, both, optimizer = partner.beside(student, collator, config)
     return Assembled(student, model, both, lists, examples, partner, companion, optimizer)
 
@@ -95,10 +93,12 @@ def _reads_passes(config: "Config", encoder: Encoder) -> list[str]:
     return found + (["an asymmetric student"] if config.student.kind == "asymmetric" else [])
 
 
-def _partner(config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str) -> Any:
-    """What is trained beside the student, loaded."""
+def _partner(
+    config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str, through: Passes
+) -> Any:
+    """What is trained beside the student, loaded. Texts go through it as they go through the student."""
     from retkd.training.co_training import load_partner
 
     if config.steps:
         require_lists(rows, "`co_train`")
-    return load_partner(config.co_train, inputs.models, device, training, teachers, inputs.collection)
+    return load_partner(config.co_train, inputs.models, device, training, teachers, inputs.collection, through)
