@@ -1,6 +1,5 @@
 """A sentence-transformers encoder, run in batches by tokens: texts in, float32 vectors out."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +8,18 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
+from retkd.encoders import CLASSES, told_of
 from retkd.errors import ModelError
 
 Side = Literal["query", "document"]
 SIDES: tuple[Side, ...] = ("query", "document")
 STATIC_TEXTS = 1024
-KINDS = {
-    "SentenceTransformer": "a dense encoder",
-    "SparseEncoder": "a sparse encoder",
-    "MultiVectorEncoder": "a late-interaction encoder",
+NAMES = {
+    "encoder": "a dense encoder",
+    "sparse_encoder": "a sparse encoder",
+    "late_interaction_encoder": "a late-interaction encoder",
 }
-"""sentence-transformers' own name of a kind of model, as its folders tell it -> ours."""
+"""A kind of encoder as errors name it."""
 
 
 class Encoder:
@@ -191,13 +191,13 @@ def _flat(rows: Sequence[Sequence[int]], device: Any) -> dict[str, Any]:
 
 def _require_kind(path: Path, kind: str) -> None:
     """Raise :class:`ModelError` for a folder of another kind, which sentence-transformers would turn into this one."""
-    told = path / "config_sentence_transformers.json"
-    seen = json.loads(told.read_text(encoding="utf-8")).get("model_type") if told.is_file() else None
-    if seen is not None and seen != kind and {seen, kind} <= set(KINDS):
+    seen = told_of(path).get("model_type")
+    if seen in CLASSES and seen != kind:
+        found, asked = (NAMES[CLASSES[each]] for each in (seen, kind))
         raise ModelError(
-            f"this folder holds {KINDS[seen]}, and {KINDS[kind]} was asked for",
+            f"this folder holds {found}, and {asked} was asked for",
             where=path,
             seen=f"model_type {seen}",
             allowed=f"model_type {kind}",
-            next_step=f"name a model of that kind, or use the parts that read {KINDS[seen]}",
+            next_step=f"name a model of that kind, or use the parts that read {found}",
         )

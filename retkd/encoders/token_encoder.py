@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from retkd.batching import default_tokens_per_batch, token_batches
+from retkd.encoders import told_of
 from retkd.encoders.encoder import Encoder, Side
 from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 from retkd.errors import ModelError
@@ -104,8 +105,7 @@ def maxsim(
 
 
 def _is_multi_vector(path: Path) -> bool:
-    told = path / "config_sentence_transformers.json"
-    if told.is_file() and (kind := json.loads(told.read_text(encoding="utf-8")).get("model_type")) is not None:
+    if (kind := told_of(path).get("model_type")) is not None:
         return kind in MULTI_VECTOR
     config = path / "config.json"
     architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") if config.is_file() else None

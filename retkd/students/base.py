@@ -1,6 +1,5 @@
 """What every student is, and what students made of one transformer share: which layers, which length, what is frozen."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -87,13 +86,6 @@ class OneTransformer(Student):
     def prompts_over(self, base: Any) -> Any:
         """The prompts of the student: its own, else those of a loaded base."""
         return self.prompts if self.prompts is not None else dict(base.prompts or {})
-
-
-def told_of(folder: Path) -> dict[str, Any]:
-    """What a sentence-transformers folder tells of its kind and prompts; empty for a bare transformers folder."""
-    path = folder / "config_sentence_transformers.json"
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return told
 
 
 def _require_positions(max_length: int, config: Any, folder: Path) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from retkd.collections.base import Collection
+from retkd.encoders import kind_in
 from retkd.parts import LateInteractionBase
-from retkd.students.base import OneTransformer, told_of
+from retkd.students.base import OneTransformer
 
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
@@ -40,7 +41,7 @@ class LateInteraction(OneTransformer):
 
         from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 
-        whole = told_of(folder).get("model_type") == "MultiVectorEncoder"
+        whole = kind_in(folder) == self.REPRESENTS
         if whole and self.model_fields_set & {"dim", "skip"}:
             raise _own_projection(folder)
         kind: Any = MultiVectorEncoder if whole else SentenceTransformer
