@@ -1,7 +1,7 @@
 """A sentence-transformers encoder, run in batches by tokens: texts in, float32 vectors out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -101,14 +101,14 @@ class Encoder:
         """Ragged token columns of the texts, prompt included, cut at the model's maximum length."""
         return self._tokenized(texts, side)[0]
 
-    def _tokenized(self, texts: Sequence[str], side: Side) -> tuple[dict[str, list[list[int]]], np.ndarray]:
+    def _tokenized(self, texts: Sequence[str], side: Side) -> tuple[dict[str, list[list[int]]], int]:
         told, tokenizer = [self.prompt(side) + text for text in texts], self.tokenizer(side)
         if not callable(tokenizer):
             rows = [encoding.ids for encoding in tokenizer.encode_batch(told, add_special_tokens=False)]
-            return {"input_ids": rows}, np.zeros(len(told), dtype=bool)
+            return {"input_ids": rows}, 0
         markers = {} if self.reads_tokens(side) else {"add_special_tokens": False}
         encoded = tokenizer(told, truncation=True, max_length=self.max_length(side), padding=False, **markers)
-        cut = np.array([bool(e.overflowing) for e in encoded.encodings or []], dtype=bool)
+        cut = sum(bool(e.overflowing) for e in encoded.encodings or [])
         return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}, cut
 
     def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
@@ -129,15 +129,21 @@ class Encoder:
                 list(texts), batch_size=self._texts_per_batch(side), convert_to_numpy=True, show_progress_bar=False
             )
             return np.asarray(vectors, dtype=np.float32), 0
-        columns, cut = self._tokenized(texts, side)
-        lengths = [len(row) for row in columns["input_ids"]]
-        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
+        batches, cut = self._batches(texts, side, tokens_per_batch)
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for batch in token_batches(lengths, budget):
-                rows = {name: [column[i] for i in batch] for name, column in columns.items()}
-                vectors[batch] = self.forward(rows, side).float().cpu().numpy()
-        return vectors, int(cut.sum())
+            for batch, columns in batches:
+                vectors[batch] = self.forward(columns, side).float().cpu().numpy()
+        return vectors, cut
+
+    def _batches(
+        self, texts: Sequence[str], side: Side, tokens_per_batch: int | None
+    ) -> tuple[Iterator[tuple[np.ndarray, dict[str, list[list[int]]]]], int]:
+        """Batches by tokens: which of the texts, and their columns; and how many texts were cut."""
+        columns, cut = self._tokenized(texts, side)
+        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
+        batches = token_batches([len(row) for row in columns["input_ids"]], budget)
+        return ((b, {n: [column[i] for i in b] for n, column in columns.items()}) for b in batches), cut
 
     def forward(self, columns: dict[str, list[list[int]]], side: Side) -> Any:
         """The ``[text, dim]`` tensor of already tokenised texts, on the model's device, with gradient if it is on."""
