@@ -103,7 +103,6 @@ def _cut(model: Model, dim: int, folder: Path) -> Model:
     encoder = LoadedEncoder.load(model.path)
     require_narrower(dim, encoder.dim, "stage export, dim")
     cut = cut_model(encoder.model, dim)
-    cut.max_seq_length = encoder.model.max_seq_length
     settle(cut.tokenizer, cut.max_seq_length)
     cut.save_pretrained(str(folder), create_model_card=False)
     return replace(model, path=folder)

@@ -160,7 +160,9 @@ def _require_any_layer_can_go(transformer: Any, base: str) -> None:
     """Some architectures cannot do without their first layer; that is better known before the training than after it."""
     num_layers = transformer.config.num_hidden_layers
     if num_layers > 1:
-        keep_layers(copy.deepcopy(transformer), list(range(1, num_layers)), base)
+        with torch.device("meta"):
+            bare = type(transformer)(copy.deepcopy(transformer.config))
+        keep_layers(bare, list(range(1, num_layers)), base)
 
 
 def _require_something_left(sparsity: float, sizes: Sizes, num_layers: int, dims: int, base: str) -> None:
