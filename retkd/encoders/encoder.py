@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
+from retkd.batching import default_tokens_per_batch, pad_values, padded, settle, token_batches
 from retkd.encoders import CLASSES, told_of
 from retkd.errors import ModelError
 
@@ -52,6 +52,13 @@ class Encoder:
         if max_length is not None:
             encoder.cut_at(max_length)
         return encoder
+
+    def save(self, folder: Path) -> None:
+        """Save as sentence-transformers does, without its generated model card."""
+        for side in SIDES:
+            settle(self.tokenizer(side), self.max_length(side))
+        self.model.save_pretrained(str(folder), create_model_card=False)
+        (folder / "README.md").unlink(missing_ok=True)
 
     @staticmethod
     def _loaded(path: Path, device: str) -> Any:

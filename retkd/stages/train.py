@@ -59,7 +59,7 @@ class Config(Optimisation, StageConfig):
     @property
     def folders(self) -> dict[str, str]:
         """Models beside the one under the stage's own name: ``STAGE:NAME`` -> folder in the artifact."""
-        return dict(getattr(self.student, "folders", {}))
+        return dict(self.student.folders)
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
@@ -107,12 +107,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder.model.eval()
     if made.companion is not None:
         made.companion.finish(encoder, out)
-    save_encoder(encoder, out / "model")
+    encoder.save(out / "model")
     if config.student.stored_documents is not None:
         note_document_tower(inputs.models[config.student.stored_documents], out / "model")
     timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
     if made.partner is not None:
-        made.partner.save(out / "partner", save_encoder)
+        made.partner.save(out / "partner")
     for name, write in (("trace.jsonl", partial(write_trace, trace)), ("student.json", partial(_describe, encoder))):
         with atomic(out / name) as temporary:
             write(temporary)
@@ -131,7 +131,7 @@ def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Pat
     told: dict[str, float] = {}
     for exit, (name, folder) in zip(encoder.exits, config.folders.items(), strict=True):
         if folder != "model":
-            save_encoder(exit_model(encoder, exit), out / folder)
+            exit_model(encoder, exit).save(out / folder)
         alone = Encoder.load(out / folder, str(encoder.model.device))
         budget = inputs.runtime.tokens_per_batch
         speed = query_speed(alone, queries, budget) | document_speed(alone, documents, budget)
@@ -155,17 +155,6 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
     lists = Reranking.of(table.read(artifact / "dev"), inputs.collection, config.dev_queries)
     budget = inputs.runtime.tokens_per_batch
     return lambda: {config.primary: lists.measure_of(encoder, config.primary, budget)}
-
-
-def save_encoder(encoder: Any, folder: Path) -> None:
-    """Save an encoder as sentence-transformers does, without its generated model card."""
-    from retkd.batching import settle
-    from retkd.encoders.encoder import SIDES
-
-    for side in SIDES:
-        settle(encoder.tokenizer(side), encoder.max_length(side))
-    encoder.model.save_pretrained(str(folder), create_model_card=False)
-    (folder / "README.md").unlink(missing_ok=True)
 
 
 def _describe(encoder: Any, path: Path) -> None:

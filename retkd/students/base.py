@@ -13,6 +13,7 @@ from retkd.students.initialisation import Layers
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
     from retkd.stage import Model
+    from retkd.training.companion import Companion
 
 
 class Student(Part):
@@ -30,6 +31,20 @@ class Student(Part):
     @property
     def stored_documents(self) -> str | None:
         """The model whose stored vectors are this student's documents, because training leaves them as they are."""
+        return None
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Name of each of several models that one training of this student gives -> its folder in the stage's artifact."""
+        return {}
+
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """What of this student needs each pass as it is, in one process, and not one that is shared or made again."""
+        return None
+
+    def companion(self, encoder: "Encoder") -> "Companion | None":
+        """What goes along with the training of this student."""
         return None
 
 

@@ -35,6 +35,11 @@ class LateInteraction(OneTransformer):
     )
     skip: list[str] = Field(default=[], description="words of a document that are left out, such as punctuation")
 
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """Always: a text has no one vector that could be handed on."""
+        return "a late-interaction student"
+
     def build(self, folder: Path, device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student from the base checkpoint in ``folder``."""
         from sentence_transformers import MultiVectorEncoder, SentenceTransformer

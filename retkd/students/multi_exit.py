@@ -43,8 +43,13 @@ class MultiExit(Dense):
         return self
 
     @property
+    def needs_whole_passes(self) -> str | None:
+        """Always: exits are read inside the transformer."""
+        return "a student with exits"
+
+    @property
     def folders(self) -> dict[str, str]:
-        """Name of each exit's model -> its folder in the train stage's artifact."""
+        """That of each exit."""
         early = {f"exit{exit}": f"models/exit{exit}" for exit in self.exits[:-1]}
         return {**early, f"exit{self.exits[-1]}": "model"}
 

@@ -112,13 +112,13 @@ class LoadedPartner:
         """Of the partner alone."""
         return sum(p.numel() for p in self.reader.model.parameters())
 
-    def save(self, folder: Path, save_encoder: Callable[[Any, Path], None]) -> None:
-        """Save a cross-encoder as teacher kind cross_encoder loads it, an encoder with what saves a student."""
+    def save(self, folder: Path) -> None:
+        """Save a cross-encoder as teacher kind cross_encoder loads it, an encoder as a student is saved."""
         if isinstance(self.reader, PairScorer):
             save_scorer(self.reader, folder)
         else:
             self.reader.model.eval()
-            save_encoder(self.reader, folder)
+            self.reader.save(folder)
 
 
 def load_partner(

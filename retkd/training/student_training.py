@@ -49,8 +49,7 @@ def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, wor
     stored = config.student.stored_documents
     taught = (written, stored) if config.steps else ([], None)
     teachers = dense_teachers(taught[0], "train", inputs, device, work, taught[1])
-    made = getattr(config.student, "companion", None)
-    companion = made(encoder) if made is not None and config.steps else None
+    companion = config.student.companion(encoder) if config.steps else None
     student, training = _student(
         config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
     )
@@ -77,20 +76,12 @@ def _student(
         stack_of(encoder, "the student") if teachers else None,
         {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
     )
-    through = passes(inputs.runtime, leaves(objective), _reads_passes(config, encoder))
+    whole = config.student.needs_whole_passes
+    through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
     if isinstance(encoder, ExitEncoder):
         return DistilledExits(encoder, objective, config.student.weights, training), training
     stored = config.student.stored_documents
     return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
-
-
-def _reads_passes(config: "Config", encoder: Encoder) -> list[str]:
-    """What of the student needs each pass as it is: it cannot be shared between processes, nor made again."""
-    adaptation = getattr(config.student, "adaptation", None)
-    found = ["a student with exits"] if config.folders else []
-    found += [f"the adaptation {adaptation.kind!r}"] if adaptation is not None and adaptation.READS_PASSES else []
-    found += ["a late-interaction student"] if encoder.MAXSIM else []
-    return found + (["an asymmetric student"] if config.student.kind == "asymmetric" else [])
 
 
 def _partner(
