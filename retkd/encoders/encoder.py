@@ -76,6 +76,11 @@ class Encoder:
         """Width of the vectors."""
         return int(self.model.get_embedding_dimension())
 
+    @property
+    def num_parameters(self) -> int:
+        """Of all its modules, the other side's tower too."""
+        return sum(p.numel() for p in self.model.parameters())
+
     def prompt(self, side: Side) -> str:
         """The text put before a query or a document; empty when the model has none."""
         return (self.model.prompts or {}).get(side) or ""

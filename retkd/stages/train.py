@@ -159,7 +159,7 @@ def _dev_measures(config: Config, inputs: Inputs, encoder: Any, artifact: Path) 
 
 def _describe(encoder: Any, path: Path) -> None:
     told = {
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": encoder.num_parameters,
         "layers": getattr(encoder.tower("document")[0].config, "num_hidden_layers", None),
         "dim": encoder.dim,
         "max_length": encoder.max_length("document"),
@@ -170,7 +170,7 @@ def _describe(encoder: Any, path: Path) -> None:
 def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list[dict[str, Any]]) -> dict[str, Any]:
     values = {
         "queries": len(made.lists),
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": encoder.num_parameters,
         **losses(trace),
         **dev_values(trace, config.primary),
         **{name: float(value) for name, value in made.student.objective.told().items()},
