@@ -76,22 +76,24 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.encoders.vectors import note_document_tower
     from retkd.resources import device
     from retkd.training.examples import Repeated
-    from retkd.training.student_training import assembled
+    from retkd.training.student_training import assembled, training_lists
     from retkd.training.trace import write_trace
     from retkd.training.trainer import train
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
-    encoder = config.student.made(inputs.models, where, inputs.collection)
     artifact = inputs.artifacts[config.candidates]
-    made = assembled(config, inputs, encoder, table.read(artifact / "train"), out / "work", where)
-    examples = made.examples
+    lists, examples = training_lists(config, inputs, table.read(artifact / "train"))
     times = config.batches.times(examples.query_ids, config.candidates, inputs.artifacts)
+    if config.batches.stops(times):
+        config = config.model_copy(update={"steps": 0})
+    encoder = config.student.made(inputs.models, where, inputs.collection)
+    made = assembled(config, inputs, encoder, out / "work", where)
     trace = train(
         made.model,
         examples if times is None else Repeated(examples, times),
         made.collator,
-        config.model_copy(update={"steps": 0}) if config.batches.stops(times) else config,
+        config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
         work=out / "work",
@@ -116,8 +118,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, write in (("trace.jsonl", partial(write_trace, trace)), ("student.json", partial(_describe, encoder))):
         with atomic(out / name) as temporary:
             write(temporary)
-    rows = len(made.lists.doc_ids)
-    values = _values(config, inputs, encoder, made, trace)
+    rows = len(lists.doc_ids)
+    values = {"queries": len(lists), **_values(config, inputs, encoder, made, examples, trace)}
     return Metrics(rows_in=rows, rows_out=rows, values=values, timings=timings)
 
 
@@ -167,9 +169,10 @@ def _describe(encoder: Any, path: Path) -> None:
     path.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list[dict[str, Any]]) -> dict[str, Any]:
+def _values(
+    config: Config, inputs: Inputs, encoder: Any, made: Any, examples: Any, trace: list[dict[str, Any]]
+) -> dict[str, Any]:
     values = {
-        "queries": len(made.lists),
         "parameters": encoder.num_parameters,
         **losses(trace),
         **dev_values(trace, config.primary),
@@ -178,7 +181,7 @@ def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list
     if made.partner is not None:
         values["partner"] = {"kind": made.partner.told.kind, "parameters": made.partner.num_parameters}
     if config.student.REPRESENTS == "sparse_encoder":
-        values |= _sparsity(encoder, *_sampled(made.examples), inputs.runtime.tokens_per_batch)
+        values |= _sparsity(encoder, *_sampled(examples), inputs.runtime.tokens_per_batch)
     return values
 
 

@@ -130,16 +130,17 @@ def load_partner(
     collection: Collection,
     through: Passes | None = None,
 ) -> LoadedPartner:
-    """The partner from its base checkpoint."""
+    """The partner from its base checkpoint. Without steps no term is bound."""
+    objective = told.objective if training.steps else []
     if isinstance(told, CrossEncoderPartner):
         scorer = new_scorer(models[told.base].path, device, told)
-        model = TaughtModel(scorer, told.objective, replace(training, student_dim=None))
+        model = TaughtModel(scorer, objective, replace(training, student_dim=None))
         assert isinstance(scorer, PairScorer)
         return LoadedPartner(told, scorer, model, collator(scorer, {}))
     encoder = told.encoder.made(models, device, collection)
     own = replace(training, student_dim=encoder.dim)
-    distilled = DistilledEncoder(encoder, told.objective, own, passes=through)
-    return LoadedPartner(told, encoder, distilled, Collator(encoder, teachers, vectors_read(leaves(told.objective))))
+    distilled = DistilledEncoder(encoder, objective, own, passes=through)
+    return LoadedPartner(told, encoder, distilled, Collator(encoder, teachers, vectors_read(leaves(objective))))
 
 
 def two_rates(

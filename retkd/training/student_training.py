@@ -18,7 +18,7 @@ from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.layer_teachers import layer_teachers, stack_of
-from retkd.training.passes import Passes, passes
+from retkd.training.passes import passes
 from retkd.training.translated_lists import TranslatedLists
 
 if TYPE_CHECKING:
@@ -32,22 +32,29 @@ class Assembled:
     student: Any
     model: nn.Module
     collator: Any
-    lists: CandidateLists
-    examples: Any
     partner: Any = None
     companion: Any = None
     optimizer: torch.optim.Optimizer | None = None
 
 
-def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, work: Path, device: str) -> Assembled:
-    """Everything that is trained on ``rows``. Without steps no teacher is loaded and no term is bound."""
-    written = leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
+def training_lists(config: "Config", inputs: Inputs, rows: Any) -> tuple[CandidateLists, Any]:
+    """The candidate lists of ``rows``, and the examples that they are in the languages asked for.
+
+    Raises where a term, or a partner, cannot learn from them.
+    """
+    written = _written(config)
     require_objective(written, rows, config.steps)
+    if config.co_train is not None and config.steps:
+        require_lists(rows, "`co_train`")
     lists = CandidateLists(rows, inputs.collection, "train", teachers_of(written))
     told = config.document_languages
-    examples: Any = lists if told is None else TranslatedLists(lists, told, inputs.seed)
+    return lists, lists if told is None else TranslatedLists(lists, told, inputs.seed)
+
+
+def assembled(config: "Config", inputs: Inputs, encoder: Encoder, work: Path, device: str) -> Assembled:
+    """Everything that is trained. Without steps no teacher is loaded and no term is bound."""
     stored = config.student.stored_documents
-    taught = (written, stored) if config.steps else ([], None)
+    taught = (_written(config), stored) if config.steps else ([], None)
     teachers = dense_teachers(taught[0], "train", inputs, device, work, taught[1])
     companion = config.student.companion(encoder) if config.steps else None
     student, training = _student(
@@ -56,10 +63,19 @@ def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, wor
     read = vectors_read(leaves(config.objective)) | ({stored} if stored is not None else set())
     collator: Any = Collator(encoder, teachers, read, stored_documents=stored is not None)
     if config.co_train is None:
-        return Assembled(student, student, collator, lists, examples, companion=companion)
-    partner = _partner(config, inputs, rows, training, teachers, device, student.passes)
+        return Assembled(student, student, collator, companion=companion)
+    from retkd.training.co_training import load_partner
+
+    partner = load_partner(
+        config.co_train, inputs.models, device, training, teachers, inputs.collection, student.passes
+    )
     model, both, optimizer = partner.beside(student, collator, config)
-    return Assembled(student, model, both, lists, examples, partner, companion, optimizer)
+    return Assembled(student, model, both, partner, companion, optimizer)
+
+
+def _written(config: "Config") -> list[Any]:
+    """The terms of the student and of its partner."""
+    return leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
 
 
 def _student(
@@ -82,14 +98,3 @@ def _student(
         return DistilledExits(encoder, objective, config.student.weights, training), training
     stored = config.student.stored_documents
     return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
-
-
-def _partner(
-    config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str, through: Passes
-) -> Any:
-    """What is trained beside the student, loaded. Texts go through it as they go through the student."""
-    from retkd.training.co_training import load_partner
-
-    if config.steps:
-        require_lists(rows, "`co_train`")
-    return load_partner(config.co_train, inputs.models, device, training, teachers, inputs.collection, through)
