@@ -7,6 +7,8 @@ from retkd.errors import ModelError
 
 FINAL_NORMS = ("norm", "final_norm", "final_layer_norm", "ln_f")
 """What architectures that normalise before each layer call the one after the last."""
+INTERMEDIATE = ("intermediate_size", "hidden_dim", "d_ff")
+"""What configurations call the number of intermediate dimensions."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ def layer_list(transformer: Any) -> tuple[Any, str]:
     return holder, name
 
 
+def stack(transformer: Any) -> Any:
+    """The encoder's layers, a ``ModuleList``."""
+    holder, name = layer_list(transformer)
+    return getattr(holder, name)
+
+
 def final_norm(transformer: Any) -> Any | None:
     """The norm that follows the last layer, None where there is none."""
     holder, _ = layer_list(transformer)
@@ -40,5 +48,4 @@ def final_norm(transformer: Any) -> Any | None:
 
 def stack_shape(transformer: Any) -> StackShape:
     """The depth and width of a transformers encoder."""
-    holder, name = layer_list(transformer)
-    return StackShape(len(getattr(holder, name)), int(transformer.config.hidden_size))
+    return StackShape(len(stack(transformer)), int(transformer.config.hidden_size))

@@ -57,6 +57,10 @@ LateInteractionIndex = Annotated[str, StageInput(("late_interaction_index",))]
 """The name of a stage that publishes an index of token vectors."""
 Encoder = Annotated[str, ModelInput(("encoder", "asymmetric_encoder"))]
 """A sentence-transformers encoder, of one tower or two: stage name, folder, ``package:NAME`` or hub id."""
+LayerEncoder = Annotated[
+    str, ModelInput(("encoder",), "layers are those of one transformer for queries and documents: name a dense encoder")
+]
+"""A sentence-transformers encoder of one tower: stage name, folder, ``package:NAME`` or hub id."""
 SparseEncoder = Annotated[str, ModelInput(("sparse_encoder",))]
 """A sentence-transformers sparse encoder (SPLADE): stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]

@@ -289,6 +289,17 @@ def test_an_objective_that_reads_vectors_is_refused(tmp_path: Path) -> None:
     assert "the objective flops reads weights of terms, and a student of kind late_interaction gives one vector" in told
 
 
+def test_an_encoder_of_two_towers_has_no_layers_to_teach(tmp_path: Path) -> None:
+    path = written(tmp_path, ASYMMETRIC)
+    student = f"{{kind: dense, base: {tmp_path / 'encoder'}, layers: [1]}}"
+    again = f"{{kind: train, candidates: score, student: {student}, objective: [{{kind: KIND, model: train}}]}}"
+    assert "again" in load(path, ["stages.again=" + again.replace("KIND", "vector_mse")]).stages
+    with pytest.raises(RecipeError) as error:
+        load(path, ["stages.again=" + again.replace("KIND", "layer_mse")])
+    assert "the stage 'train' does not give encoder" in str(error.value)
+    assert "next step: layers are those of one transformer for queries and documents" in str(error.value)
+
+
 def test_a_cut_of_vectors_that_an_index_does_not_hold_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, SPARSE)
     with pytest.raises(RecipeError) as error:

@@ -17,6 +17,12 @@ WHAT = {
 """A kind of encoder -> what it makes of a text."""
 FITTING = {kind: (kind,) for kind in WHAT} | {"encoder": ("encoder", "asymmetric_encoder")}
 """A kind of encoder -> what a stage may give to be read as one."""
+CLASSES = {
+    "SentenceTransformer": "encoder",
+    "SparseEncoder": "sparse_encoder",
+    "MultiVectorEncoder": "late_interaction_encoder",
+}
+"""sentence-transformers' own name of a kind of model, as its folders tell it -> the kind of encoder."""
 
 
 def load_encoder(kind: str, path: Path, device: str = "cpu") -> "Encoder":
@@ -35,11 +41,16 @@ def load_encoder(kind: str, path: Path, device: str = "cpu") -> "Encoder":
     return Encoder.load(path, device)
 
 
+def told_of(folder: Path) -> dict[str, Any]:
+    """What a sentence-transformers folder tells of its kind and prompts; empty for a bare transformers folder."""
+    path = folder / "config_sentence_transformers.json"
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return told
+
+
 def kind_in(path: Path) -> str:
     """The kind of encoder in a folder: a key of ``WHAT``. A bare transformers folder is a dense encoder."""
-    told = path / "config_sentence_transformers.json"
-    kind = str(json.loads(told.read_text(encoding="utf-8")).get("model_type")) if told.is_file() else ""
-    return {"SparseEncoder": "sparse_encoder", "MultiVectorEncoder": "late_interaction_encoder"}.get(kind, "encoder")
+    return CLASSES.get(told_of(path).get("model_type", ""), "encoder")
 
 
 def all_scores(queries: Any, documents: Any) -> "np.ndarray":

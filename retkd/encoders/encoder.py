@@ -1,25 +1,25 @@
 """A sentence-transformers encoder, run in batches by tokens: texts in, float32 vectors out."""
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from retkd.batching import default_tokens_per_batch, pad_values, padded, token_batches
+from retkd.batching import default_tokens_per_batch, pad_values, padded, settle, token_batches
+from retkd.encoders import CLASSES, told_of
 from retkd.errors import ModelError
 
 Side = Literal["query", "document"]
 SIDES: tuple[Side, ...] = ("query", "document")
 STATIC_TEXTS = 1024
-KINDS = {
-    "SentenceTransformer": "a dense encoder",
-    "SparseEncoder": "a sparse encoder",
-    "MultiVectorEncoder": "a late-interaction encoder",
+NAMES = {
+    "encoder": "a dense encoder",
+    "sparse_encoder": "a sparse encoder",
+    "late_interaction_encoder": "a late-interaction encoder",
 }
-"""sentence-transformers' own name of a kind of model, as its folders tell it -> ours."""
+"""A kind of encoder as errors name it."""
 
 
 class Encoder:
@@ -53,6 +53,13 @@ class Encoder:
             encoder.cut_at(max_length)
         return encoder
 
+    def save(self, folder: Path) -> None:
+        """Save as sentence-transformers does, without its generated model card."""
+        for side in SIDES:
+            settle(self.tokenizer(side), self.max_length(side))
+        self.model.save_pretrained(str(folder), create_model_card=False)
+        (folder / "README.md").unlink(missing_ok=True)
+
     @staticmethod
     def _loaded(path: Path, device: str) -> Any:
         from sentence_transformers import SentenceTransformer
@@ -68,6 +75,11 @@ class Encoder:
     def dim(self) -> int:
         """Width of the vectors."""
         return int(self.model.get_embedding_dimension())
+
+    @property
+    def num_parameters(self) -> int:
+        """Of all its modules, the other side's tower too."""
+        return sum(p.numel() for p in self.model.parameters())
 
     def prompt(self, side: Side) -> str:
         """The text put before a query or a document; empty when the model has none."""
@@ -101,14 +113,14 @@ class Encoder:
         """Ragged token columns of the texts, prompt included, cut at the model's maximum length."""
         return self._tokenized(texts, side)[0]
 
-    def _tokenized(self, texts: Sequence[str], side: Side) -> tuple[dict[str, list[list[int]]], np.ndarray]:
+    def _tokenized(self, texts: Sequence[str], side: Side) -> tuple[dict[str, list[list[int]]], int]:
         told, tokenizer = [self.prompt(side) + text for text in texts], self.tokenizer(side)
         if not callable(tokenizer):
             rows = [encoding.ids for encoding in tokenizer.encode_batch(told, add_special_tokens=False)]
-            return {"input_ids": rows}, np.zeros(len(told), dtype=bool)
+            return {"input_ids": rows}, 0
         markers = {} if self.reads_tokens(side) else {"add_special_tokens": False}
         encoded = tokenizer(told, truncation=True, max_length=self.max_length(side), padding=False, **markers)
-        cut = np.array([bool(e.overflowing) for e in encoded.encodings or []], dtype=bool)
+        cut = sum(bool(e.overflowing) for e in encoded.encodings or [])
         return {name: encoded[name] for name in encoded if isinstance(encoded[name], list)}, cut
 
     def encode(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> np.ndarray:
@@ -129,15 +141,21 @@ class Encoder:
                 list(texts), batch_size=self._texts_per_batch(side), convert_to_numpy=True, show_progress_bar=False
             )
             return np.asarray(vectors, dtype=np.float32), 0
-        columns, cut = self._tokenized(texts, side)
-        lengths = [len(row) for row in columns["input_ids"]]
-        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
+        batches, cut = self._batches(texts, side, tokens_per_batch)
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for batch in token_batches(lengths, budget):
-                rows = {name: [column[i] for i in batch] for name, column in columns.items()}
-                vectors[batch] = self.forward(rows, side).float().cpu().numpy()
-        return vectors, int(cut.sum())
+            for batch, columns in batches:
+                vectors[batch] = self.forward(columns, side).float().cpu().numpy()
+        return vectors, cut
+
+    def _batches(
+        self, texts: Sequence[str], side: Side, tokens_per_batch: int | None
+    ) -> tuple[Iterator[tuple[np.ndarray, dict[str, list[list[int]]]]], int]:
+        """Batches by tokens: which of the texts, and their columns; and how many texts were cut."""
+        columns, cut = self._tokenized(texts, side)
+        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
+        batches = token_batches([len(row) for row in columns["input_ids"]], budget)
+        return ((b, {n: [column[i] for i in b] for n, column in columns.items()}) for b in batches), cut
 
     def forward(self, columns: dict[str, list[list[int]]], side: Side) -> Any:
         """The ``[text, dim]`` tensor of already tokenised texts, on the model's device, with gradient if it is on."""
@@ -191,13 +209,13 @@ def _flat(rows: Sequence[Sequence[int]], device: Any) -> dict[str, Any]:
 
 def _require_kind(path: Path, kind: str) -> None:
     """Raise :class:`ModelError` for a folder of another kind, which sentence-transformers would turn into this one."""
-    told = path / "config_sentence_transformers.json"
-    seen = json.loads(told.read_text(encoding="utf-8")).get("model_type") if told.is_file() else None
-    if seen is not None and seen != kind and {seen, kind} <= set(KINDS):
+    seen = told_of(path).get("model_type")
+    if seen in CLASSES and seen != kind:
+        found, asked = (NAMES[CLASSES[each]] for each in (seen, kind))
         raise ModelError(
-            f"this folder holds {KINDS[seen]}, and {KINDS[kind]} was asked for",
+            f"this folder holds {found}, and {asked} was asked for",
             where=path,
             seen=f"model_type {seen}",
             allowed=f"model_type {kind}",
-            next_step=f"name a model of that kind, or use the parts that read {KINDS[seen]}",
+            next_step=f"name a model of that kind, or use the parts that read {found}",
         )

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retkd.batching import default_tokens_per_batch, token_batches
 from retkd.encoders.encoder import Encoder, Side
 
 
@@ -100,17 +99,15 @@ class LateInteractionEncoder(Encoder):
 
         if not len(texts):
             return TokenRows.of([], self.dim), 0
-        columns, cut = self._tokenized(texts, side)
-        budget = tokens_per_batch or default_tokens_per_batch(self.model.device.type)
+        batches, cut = self._batches(texts, side, tokens_per_batch)
         found: list[Any] = [None] * len(texts)
         with torch.inference_mode():
-            for batch in token_batches([len(row) for row in columns["input_ids"]], budget):
-                rows = {name: [column[i] for i in batch] for name, column in columns.items()}
-                made = self.model(self.features(rows, side), task=side)
+            for batch, columns in batches:
+                made = self.model(self.features(columns, side), task=side)
                 vectors, masks = made["token_embeddings"].float().cpu(), made["attention_mask"].bool().cpu()
                 for position, text in enumerate(batch.tolist()):
                     found[text] = vectors[position][masks[position]].numpy()
-        return TokenRows.of(found, self.dim), int(cut.sum())
+        return TokenRows.of(found, self.dim), cut
 
     def represented(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> TokenRows:
         """The vectors of the texts' tokens."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retkd.batching import default_tokens_per_batch, token_batches
+from retkd.batching import default_tokens_per_batch
 from retkd.encoders.encoder import Encoder, Side
 
 MOST_TOKENS = 8192
@@ -33,16 +33,14 @@ class SparseEncoder(Encoder):
             return csr_matrix((0, self.dim), dtype=np.float32), 0
         if not self.reads_tokens(side):
             return self._by_the_model(texts, side), 0
-        columns, cut = self._tokenized(texts, side)
-        lengths = [len(row) for row in columns["input_ids"]]
         budget = tokens_per_batch or min(default_tokens_per_batch(self.model.device.type), MOST_TOKENS)
+        batches, cut = self._batches(texts, side, budget)
         order, parts = [], []
         with torch.inference_mode():
-            for batch in token_batches(lengths, budget):
-                rows = {name: [column[i] for i in batch] for name, column in columns.items()}
-                parts.append(csr_matrix(self._active(self.forward(rows, side)).float().cpu().numpy()))
+            for batch, columns in batches:
+                parts.append(csr_matrix(self._active(self.forward(columns, side)).float().cpu().numpy()))
                 order += list(batch)
-        return vstack(parts, format="csr")[np.argsort(order)], int(cut.sum())
+        return vstack(parts, format="csr")[np.argsort(order)], cut
 
     def represented(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> Any:
         """Term weights as a scipy CSR matrix ``[text, vocab]``."""

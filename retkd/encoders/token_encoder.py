@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from retkd.batching import default_tokens_per_batch, token_batches
-from retkd.encoders.encoder import Side
+from retkd.encoders import told_of
+from retkd.encoders.encoder import Encoder, Side
+from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 from retkd.errors import ModelError
 from retkd.matchers.cross_encoder import Pair, require_finite
 from retkd.matchers.token_pairs import numbered, scored_by_document
@@ -23,8 +25,9 @@ class TokenEncoder:
     """A late-interaction model as sentence-transformers loads it (its own, PyLate's, Stanford's), its vectors untouched;
     or a dense encoder, whose token states, markers included, are brought to length 1."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.model = encoder.model
 
     @classmethod
     def load(cls, path: Path, device: str) -> "TokenEncoder":
@@ -32,8 +35,8 @@ class TokenEncoder:
         from sentence_transformers import MultiVectorEncoder, SentenceTransformer
         from sentence_transformers.base.modules import Transformer
 
-        kind: Any = MultiVectorEncoder if _is_multi_vector(path) else SentenceTransformer
-        model = kind(str(path), device=device).eval()
+        many = _is_multi_vector(path)
+        model: Any = (MultiVectorEncoder if many else SentenceTransformer)(str(path), device=device).eval()
         if not isinstance(model[0], Transformer) or model.tokenizer is None:
             raise ModelError(
                 "a late-interaction teacher needs vectors of tokens, and this model does not begin with a transformer",
@@ -41,14 +44,12 @@ class TokenEncoder:
                 seen=type(model[0]).__name__,
                 next_step="choose a transformer encoder",
             )
-        return cls(model)
+        return cls(LateInteractionEncoder(model) if many else Encoder(model))
 
     @property
     def is_multi_vector(self) -> bool:
         """Whether the model was made for late interaction."""
-        from sentence_transformers import MultiVectorEncoder
-
-        return isinstance(self.model, MultiVectorEncoder)
+        return self.encoder.MAXSIM
 
     def vectors(self, texts: Sequence[str], side: Side) -> list[Float[Tensor, "token dim"]]:
         """The vectors of each text, in one forward pass, prompts included."""
@@ -59,14 +60,13 @@ class TokenEncoder:
 
     def counts(self, texts: Sequence[str], side: Side) -> list[int]:
         """Tokens of each text with its prompt and markers, without a cut."""
-        prompt = (self.model.prompts or {}).get(side) or ""
-        encoded = self.model.tokenizer([prompt + text for text in texts], return_attention_mask=False, verbose=False)
+        told = [self.encoder.prompt(side) + text for text in texts]
+        encoded = self.model.tokenizer(told, return_attention_mask=False, verbose=False)
         return [len(row) for row in encoded["input_ids"]]
 
     def limit(self, side: Side) -> int:
         """Tokens at which a text is cut."""
-        own = getattr(self.model[0], f"{side}_length", None) if self.is_multi_vector else None
-        return int(own or self.model.max_seq_length or 2**31)
+        return self.encoder.max_length(side) or 2**31
 
     def score_with_cuts(
         self, pairs: Sequence[Pair], tokens_per_batch: int | None = None
@@ -105,8 +105,7 @@ def maxsim(
 
 
 def _is_multi_vector(path: Path) -> bool:
-    told = path / "config_sentence_transformers.json"
-    if told.is_file() and (kind := json.loads(told.read_text(encoding="utf-8")).get("model_type")) is not None:
+    if (kind := told_of(path).get("model_type")) is not None:
         return kind in MULTI_VECTOR
     config = path / "config.json"
     architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") if config.is_file() else None

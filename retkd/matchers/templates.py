@@ -1,10 +1,10 @@
 """What is written around a query and a document before a judge reads them."""
 
-import json
 from pathlib import Path
 
 from pydantic import model_validator
 
+from retkd.encoders import told_of
 from retkd.parts import Part
 
 Affixes = tuple[str, str]
@@ -46,7 +46,6 @@ NOTHING_AROUND = PairTemplate()
 
 def own_template(folder: Path) -> PairTemplate:
     """The default prompt that sentence-transformers saved with a cross-encoder, which it puts before the query."""
-    path = folder / "config_sentence_transformers.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = told_of(folder)
     prompt = (told.get("prompts") or {}).get(told.get("default_prompt_name"))
     return PairTemplate(query="{instruction}{query}", instruction=prompt) if prompt else NOTHING_AROUND

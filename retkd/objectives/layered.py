@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from retkd.objectives.base import Objective, Training
-from retkd.parts import Encoder
+from retkd.parts import LayerEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,7 +51,7 @@ class LayerObjective(Objective):
     :meth:`value` gets; by default a (sum, count) whose ratio over the whole batch is the value.
     """
 
-    model: Encoder
+    model: LayerEncoder
 
     @property
     def reads_layers(self) -> bool:

@@ -71,7 +71,6 @@ def _tried(config: Config, inputs: Inputs) -> dict[str, dict[str, Any]]:
     for ref in config.models:
         encoder = Encoder.load(inputs.models[ref].path, where)
         measure = lists.measure_of(encoder, config.measure, inputs.runtime.tokens_per_batch)
-        parameters = sum(p.numel() for p in encoder.model.parameters())
-        score = measure / parameters**config.size_exponent
-        found[ref] = {config.measure: measure, "parameters": parameters, "score": score}
+        score = measure / encoder.num_parameters**config.size_exponent
+        found[ref] = {config.measure: measure, "parameters": encoder.num_parameters, "score": score}
     return found

@@ -96,16 +96,12 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
 
 def _cut(model: Model, dim: int, folder: Path) -> Model:
     """The model with vectors of ``dim`` coordinates, saved in ``folder``: what the exports are compared with."""
-    from retkd.batching import settle
     from retkd.encoders.encoder import Encoder as LoadedEncoder
     from retkd.encoders.truncation import cut_model, require_narrower
 
     encoder = LoadedEncoder.load(model.path)
     require_narrower(dim, encoder.dim, "stage export, dim")
-    cut = cut_model(encoder.model, dim)
-    cut.max_seq_length = encoder.model.max_seq_length
-    settle(cut.tokenizer, cut.max_seq_length)
-    cut.save_pretrained(str(folder), create_model_card=False)
+    LoadedEncoder(cut_model(encoder.model, dim)).save(folder)
     return replace(model, path=folder)
 
 

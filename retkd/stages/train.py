@@ -59,7 +59,7 @@ class Config(Optimisation, StageConfig):
     @property
     def folders(self) -> dict[str, str]:
         """Models beside the one under the stage's own name: ``STAGE:NAME`` -> folder in the artifact."""
-        return dict(getattr(self.student, "folders", {}))
+        return dict(self.student.folders)
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
@@ -77,23 +77,25 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.evaluation.dev_reranking import dev_look
     from retkd.resources import device
     from retkd.training.examples import Repeated
-    from retkd.training.student_training import assembled
+    from retkd.training.student_training import assembled, training_lists
     from retkd.training.trace import write_trace
     from retkd.training.trainer import train
 
     torch.manual_seed(inputs.seed)
     where = device(inputs.runtime.device, inputs.runtime.threads)
-    encoder = config.student.made(inputs.models, where, inputs.collection)
     artifact = inputs.artifacts[config.candidates]
-    made = assembled(config, inputs, encoder, table.read(artifact / "train"), out / "work", where)
-    examples = made.examples
+    lists, examples = training_lists(config, inputs, table.read(artifact / "train"))
     times = config.batches.times(examples.query_ids, config.candidates, inputs.artifacts)
+    if config.batches.stops(times):
+        config = config.model_copy(update={"steps": 0})
+    encoder = config.student.made(inputs.models, where, inputs.collection)
+    made = assembled(config, inputs, encoder, out / "work", where)
     budget = inputs.runtime.tokens_per_batch
     trace = train(
         made.model,
         examples if times is None else Repeated(examples, times),
         made.collator,
-        config.model_copy(update={"steps": 0}) if config.batches.stops(times) else config,
+        config,
         batch_queries=config.batch_queries,
         seed=inputs.seed,
         work=out / "work",
@@ -109,17 +111,17 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     encoder.model.eval()
     if made.companion is not None:
         made.companion.finish(encoder, out)
-    save_encoder(encoder, out / "model")
+    encoder.save(out / "model")
     if config.student.stored_documents is not None:
         note_document_tower(inputs.models[config.student.stored_documents], out / "model")
     timings = _exits(config, inputs, encoder, examples, out) if config.folders else {}
     if made.partner is not None:
-        made.partner.save(out / "partner", save_encoder)
+        made.partner.save(out / "partner")
     for name, write in (("trace.jsonl", partial(write_trace, trace)), ("student.json", partial(_describe, encoder))):
         with atomic(out / name) as temporary:
             write(temporary)
-    rows = len(made.lists.doc_ids)
-    values = _values(config, inputs, encoder, made, trace)
+    rows = len(lists.doc_ids)
+    values = {"queries": len(lists), **_values(config, inputs, encoder, made, examples, trace)}
     return Metrics(rows_in=rows, rows_out=rows, values=values, timings=timings)
 
 
@@ -133,7 +135,7 @@ def _exits(config: Config, inputs: Inputs, encoder: Any, examples: Any, out: Pat
     told: dict[str, float] = {}
     for exit, (name, folder) in zip(encoder.exits, config.folders.items(), strict=True):
         if folder != "model":
-            save_encoder(exit_model(encoder, exit), out / folder)
+            exit_model(encoder, exit).save(out / folder)
         alone = Encoder.load(out / folder, str(encoder.model.device))
         budget = inputs.runtime.tokens_per_batch
         speed = query_speed(alone, queries, budget) | document_speed(alone, documents, budget)
@@ -148,20 +150,9 @@ def _sampled(examples: Any) -> tuple[list[str], list[str]]:
     return [example.query for example in taken], documents
 
 
-def save_encoder(encoder: Any, folder: Path) -> None:
-    """Save an encoder as sentence-transformers does, without its generated model card."""
-    from retkd.batching import settle
-    from retkd.encoders.encoder import SIDES
-
-    for side in SIDES:
-        settle(encoder.tokenizer(side), encoder.max_length(side))
-    encoder.model.save_pretrained(str(folder), create_model_card=False)
-    (folder / "README.md").unlink(missing_ok=True)
-
-
 def _describe(encoder: Any, path: Path) -> None:
     told = {
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": encoder.num_parameters,
         "layers": getattr(encoder.tower("document")[0].config, "num_hidden_layers", None),
         "dim": encoder.dim,
         "max_length": encoder.max_length("document"),
@@ -169,10 +160,11 @@ def _describe(encoder: Any, path: Path) -> None:
     path.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list[dict[str, Any]]) -> dict[str, Any]:
+def _values(
+    config: Config, inputs: Inputs, encoder: Any, made: Any, examples: Any, trace: list[dict[str, Any]]
+) -> dict[str, Any]:
     values = {
-        "queries": len(made.lists),
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": encoder.num_parameters,
         **losses(trace),
         **dev_values(trace, config.primary),
         **{name: float(value) for name, value in made.student.objective.told().items()},
@@ -180,7 +172,7 @@ def _values(config: Config, inputs: Inputs, encoder: Any, made: Any, trace: list
     if made.partner is not None:
         values["partner"] = {"kind": made.partner.told.kind, "parameters": made.partner.num_parameters}
     if config.student.REPRESENTS == "sparse_encoder":
-        values |= _sparsity(encoder, *_sampled(made.examples), inputs.runtime.tokens_per_batch)
+        values |= _sparsity(encoder, *_sampled(examples), inputs.runtime.tokens_per_batch)
     return values
 
 

@@ -85,6 +85,11 @@ class Asymmetric(Student):
         """The document tower's base, where it is frozen."""
         return self.document.base if self.document.frozen else None
 
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """Always: the sides' passes differ."""
+        return "an asymmetric student"
+
     def made(self, models: "Mapping[str, Model]", device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student."""
         from sentence_transformers import SentenceTransformer

@@ -1,6 +1,5 @@
 """What every student is, and what students made of one transformer share: which layers, which length, what is frozen."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,6 +13,7 @@ from retkd.students.initialisation import Layers
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
     from retkd.stage import Model
+    from retkd.training.companion import Companion
 
 
 class Student(Part):
@@ -31,6 +31,20 @@ class Student(Part):
     @property
     def stored_documents(self) -> str | None:
         """The model whose stored vectors are this student's documents, because training leaves them as they are."""
+        return None
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Name of each of several models that one training of this student gives -> its folder in the stage's artifact."""
+        return {}
+
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """What of this student needs each pass as it is, in one process, and not one that is shared or made again."""
+        return None
+
+    def companion(self, encoder: "Encoder") -> "Companion | None":
+        """What goes along with the training of this student."""
         return None
 
 
@@ -87,13 +101,6 @@ class OneTransformer(Student):
     def prompts_over(self, base: Any) -> Any:
         """The prompts of the student: its own, else those of a loaded base."""
         return self.prompts if self.prompts is not None else dict(base.prompts or {})
-
-
-def told_of(folder: Path) -> dict[str, Any]:
-    """What a sentence-transformers folder tells of its kind and prompts; empty for a bare transformers folder."""
-    path = folder / "config_sentence_transformers.json"
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return told
 
 
 def _require_positions(max_length: int, config: Any, folder: Path) -> None:

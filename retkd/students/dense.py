@@ -40,8 +40,14 @@ class Dense(OneTransformer):
             )
         return self
 
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """Some adaptations."""
+        told = self.adaptation
+        return f"the adaptation {told.kind!r}" if told is not None and told.READS_PASSES else None
+
     def companion(self, encoder: "Encoder") -> "Companion | None":
-        """What goes along with the training of this student."""
+        """That of its adaptation."""
         found: Companion | None = self.adaptation and self.adaptation.companion(encoder, self.base)
         return found
 

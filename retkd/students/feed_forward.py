@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from retkd.errors import ModelError
-from retkd.layers import layer_list
-
-NAMES = ("intermediate_size", "hidden_dim", "d_ff")
+from retkd.layers import INTERMEDIATE, stack
 
 
 class FeedForward(NamedTuple):
@@ -38,14 +36,13 @@ class FeedForward(NamedTuple):
 
 def size_name(config: Any) -> str:
     """The configuration's name for the number of intermediate dimensions."""
-    return next(name for name in NAMES if isinstance(getattr(config, name, None), int))
+    return next(name for name in INTERMEDIATE if isinstance(getattr(config, name, None), int))
 
 
 def feed_forwards(transformer: Any, where: str) -> list[FeedForward]:
     """That of each layer. Raises :class:`ModelError` where they are not plain linear modules."""
-    dims = next((getattr(transformer.config, name) for name in NAMES if hasattr(transformer.config, name)), None)
-    holder, name = layer_list(transformer)
-    return [_found(layer, dims, where) for layer in getattr(holder, name)]
+    dims = next((getattr(transformer.config, name) for name in INTERMEDIATE if hasattr(transformer.config, name)), None)
+    return [_found(layer, dims, where) for layer in stack(transformer)]
 
 
 def _found(layer: nn.Module, dims: int | None, where: str) -> FeedForward:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from retkd.collections.base import Collection
+from retkd.encoders import kind_in
 from retkd.parts import LateInteractionBase
-from retkd.students.base import OneTransformer, told_of
+from retkd.students.base import OneTransformer
 
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
@@ -34,13 +35,18 @@ class LateInteraction(OneTransformer):
     )
     skip: list[str] = Field(default=[], description="words of a document that are left out, such as punctuation")
 
+    @property
+    def needs_whole_passes(self) -> str | None:
+        """Always: a text has no one vector that could be handed on."""
+        return "a late-interaction student"
+
     def build(self, folder: Path, device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student from the base checkpoint in ``folder``."""
         from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
         from retkd.encoders.late_interaction_encoder import LateInteractionEncoder
 
-        whole = told_of(folder).get("model_type") == "MultiVectorEncoder"
+        whole = kind_in(folder) == self.REPRESENTS
         if whole and self.model_fields_set & {"dim", "skip"}:
             raise _own_projection(folder)
         kind: Any = MultiVectorEncoder if whole else SentenceTransformer

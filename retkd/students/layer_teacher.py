@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from retkd.batch import Batch
 from retkd.students.hard_concrete import aligned
 from retkd.students.initialisation import kept
+from retkd.training.states import Reads, recorded
 
 if TYPE_CHECKING:
     from retkd.students.pruning import LayerDistillation
@@ -55,9 +56,10 @@ class LayerTeacher(nn.Module):
         return self.weight * torch.stack(errors).mean()
 
     def _taught(self, chunk: dict[str, Tensor], real: Tensor) -> list[Tensor]:
-        with torch.no_grad():
-            told = self.frozen[0](**{n: t for n, t in chunk.items() if n in READ}, output_hidden_states=True)
-        return [told.hidden_states[layer + 1][real].float() for layer in self.layers]
+        reads = Reads(hidden=frozenset(layer + 1 for layer in self.layers))
+        with torch.no_grad(), recorded(self.frozen[0], reads, chunk["attention_mask"]) as seen:
+            self.frozen[0](**{n: t for n, t in chunk.items() if n in READ})
+        return [seen.hidden[layer + 1][real] for layer in self.layers]
 
     @torch.no_grad()
     def _distances(self, teacher: list[Tensor], student: dict[int, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from retkd.batch import Batch
 from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
-from retkd.layers import layer_list
+from retkd.layers import stack
 from retkd.students.feed_forward import feed_forwards, size_name
 from retkd.students.hard_concrete import (
     MOST,
@@ -49,8 +49,7 @@ class Masks(Companion):
         super().__init__()
         transformer = encoder.model[0].auto_model
         inner = feed_forwards(transformer, base)
-        holder, name = layer_list(transformer)
-        layers: list[nn.Module] = list(getattr(holder, name))
+        layers: list[nn.Module] = list(stack(transformer))
         _require_any_layer_can_go(transformer, base)
         dims = inner[0].out.in_features
         fixed = sum(p.numel() for p in layers[0].parameters()) - dims * inner[0].unit
@@ -160,7 +159,9 @@ def _require_any_layer_can_go(transformer: Any, base: str) -> None:
     """Some architectures cannot do without their first layer; that is better known before the training than after it."""
     num_layers = transformer.config.num_hidden_layers
     if num_layers > 1:
-        keep_layers(copy.deepcopy(transformer), list(range(1, num_layers)), base)
+        with torch.device("meta"):
+            bare = type(transformer)(copy.deepcopy(transformer.config))
+        keep_layers(bare, list(range(1, num_layers)), base)
 
 
 def _require_something_left(sparsity: float, sizes: Sizes, num_layers: int, dims: int, base: str) -> None:

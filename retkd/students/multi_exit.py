@@ -43,8 +43,13 @@ class MultiExit(Dense):
         return self
 
     @property
+    def needs_whole_passes(self) -> str | None:
+        """Always: exits are read inside the transformer."""
+        return "a student with exits"
+
+    @property
     def folders(self) -> dict[str, str]:
-        """Name of each exit's model -> its folder in the train stage's artifact."""
+        """That of each exit."""
         early = {f"exit{exit}": f"models/exit{exit}" for exit in self.exits[:-1]}
         return {**early, f"exit{self.exits[-1]}": "model"}
 
@@ -73,8 +78,7 @@ class MultiExit(Dense):
             encoder = _with_head(encoder)
             heads = nn.ModuleDict({str(exit): _head(encoder.dim) for exit in self.exits[:-1]}).to(encoder.model.device)
         built = ExitEncoder(encoder.model, self.exits, heads)
-        for exit in self.exits[:-1]:
-            _require_exact(built, exit, self.base)
+        _require_exact(built, self.base)
         return built
 
     def _require_all_layers(self, num_layers: int) -> None:
@@ -102,9 +106,7 @@ def exit_model(encoder: "ExitEncoder", exit: int) -> "Encoder":
     modules: list[Any] = copy.deepcopy([transformer, *encoder.modules_after(exit, after)])
     keep_layers(modules[0].auto_model, First(first=exit), where=f"exit {exit}")
     prompts = dict(encoder.model.prompts or {})
-    model = SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device))
-    model.max_seq_length = encoder.model.max_seq_length
-    return Encoder(model)
+    return Encoder(SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device)))
 
 
 def _head(dim: int) -> Any:
@@ -126,29 +128,33 @@ def _with_head(encoder: "Encoder") -> "Encoder":
     transformer, pooling, *after = list(encoder.model)
     modules: list[Any] = [transformer, pooling, _head(encoder.dim), *after]
     prompts = dict(encoder.model.prompts or {})
-    model = SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device))
-    model.max_seq_length = encoder.model.max_seq_length
-    return Encoder(model)
+    return Encoder(SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device)))
 
 
-def _require_exact(encoder: "ExitEncoder", exit: int, base: str) -> None:
+def _require_exact(encoder: "ExitEncoder", base: str) -> None:
     """Some architectures do more between layers or after the last one than a stack of layers shows."""
     import torch
 
-    from retkd.errors import ModelError
-
-    alone, was_training = exit_model(encoder, exit), encoder.model.training
+    was_training = encoder.model.training
     encoder.model.eval()
-    alone.model.eval()
     features = encoder.features(encoder.tokenize(CHECKED, "document"), "document")
     with torch.no_grad():
-        apart = (encoder.vectors(dict(features))[exit] - alone.model(dict(features))["sentence_embedding"]).abs().max()
+        found = encoder.vectors(dict(features))
+        for exit in encoder.exits[:-1]:
+            alone = exit_model(encoder, exit).model.eval()(dict(features))["sentence_embedding"]
+            _require_near(found[exit], alone, exit, base)
     encoder.model.train(was_training)
-    if not float(apart) <= MOST_APART:
+
+
+def _require_near(found: Any, alone: Any, exit: int, base: str) -> None:
+    from retkd.errors import ModelError
+
+    apart = float((found - alone).abs().max())
+    if not apart <= MOST_APART:
         raise ModelError(
             "an early exit of this architecture is not what its first layers alone give, so it could not be published",
             where=f"student.exits of {base}",
-            seen=f"exit {exit}: vectors differ by {float(apart):.2g}",
+            seen=f"exit {exit}: vectors differ by {apart:.2g}",
             allowed=f"at most {MOST_APART}",
             next_step="train a student of kind dense with {first: n} layers for each depth",
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from retkd.encoders.encoder import Encoder
 from retkd.errors import ModelError
-from retkd.layers import layer_list
+from retkd.layers import stack
 
 TEXTS_AT_ONCE = 32
 
@@ -87,11 +87,10 @@ def costs(encoder: Encoder, num_tokens: int) -> dict[str, int]:
     Two operations per parameter of the layers and token, and four per layer, dimension and pair of tokens for attention.
     """
     transformer: Any = encoder.model[0].auto_model
-    holder, name = layer_list(transformer)
-    in_layers = sum(p.numel() for p in getattr(holder, name).parameters())
-    num_layers, hidden = len(getattr(holder, name)), transformer.config.hidden_size
+    layers, hidden = stack(transformer), transformer.config.hidden_size
+    in_layers, num_layers = sum(p.numel() for p in layers.parameters()), len(layers)
     return {
-        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "parameters": encoder.num_parameters,
         "in_layers": in_layers,
         "flops": 2 * in_layers * num_tokens + 4 * num_layers * hidden * num_tokens**2,
     }

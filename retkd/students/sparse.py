@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from retkd.collections.base import Collection
+from retkd.encoders import told_of
 from retkd.parts import SparseBase
-from retkd.students.base import OneTransformer, told_of
+from retkd.students.base import OneTransformer
 
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from retkd.layers import layer_list
+from retkd.layers import stack
 from retkd.training.companion import Companion
 
 
@@ -33,8 +33,7 @@ def num_trained(progress: float, until: float, num_blocks: int) -> int:
 
 def blocks_of(transformer: nn.Module) -> list[list[nn.Parameter]]:
     """The parameters of each layer, the last first, then those of the embeddings; what else there is goes with the last."""
-    holder, name = layer_list(transformer)
-    blocks = [list(layer.parameters()) for layer in reversed(getattr(holder, name))]
+    blocks = [list(layer.parameters()) for layer in reversed(stack(transformer))]
     embeddings = [p for n, part in transformer.named_children() if "embed" in n for p in part.parameters()]
     held = {id(p) for block in [*blocks, embeddings] for p in block}
     blocks[0] += [p for p in transformer.parameters() if id(p) not in held]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import PositiveInt
 
 from retkd.errors import ModelError
+from retkd.layers import INTERMEDIATE
 from retkd.students.inheritance import Inheritance, Texts, reloaded
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def narrower(config: Any, hidden: int, intermediate: int | None, where: str) -> 
     config = copy.deepcopy(config)
     width = _named(config, where, "hidden_size", "dim", "d_model")
     heads = _named(config, where, "num_attention_heads", "n_heads")
-    inner = _named(config, where, "intermediate_size", "hidden_dim", "d_ff")
+    inner = _named(config, where, *INTERMEDIATE)
     old, old_heads, old_inner = (int(getattr(config, name)) for name in (width, heads, inner))
     groups = int(getattr(config, "num_key_value_heads", None) or old_heads)
     if hidden > old or hidden % (old // groups):

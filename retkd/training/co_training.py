@@ -16,14 +16,15 @@ from retkd.matchers.cross_encoder import PairScorer
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Model
 from retkd.training.collator import Collator
-from retkd.training.dense_teacher import DenseTeacher
+from retkd.training.dense_teacher import DenseTeacher, vectors_read
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.optimisation import Optimisation
 from retkd.training.partners import CrossEncoderPartner, Partner
-from retkd.training.teaching import PairBatch, PairCollator, TaughtModel, new_scorer, save_scorer
+from retkd.training.passes import Passes
+from retkd.training.teaching import PairBatch, SharedBatch, TaughtModel, collator, new_scorer, save_scorer
 
-FOLDER = "partner"
-"""Where the partner lies in the train stage's artifact."""
+Collate = Callable[[Sequence[Example]], dict[str, Any]]
+"""What makes a batch of examples, as a data loader calls it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class JointBatch:
     """The same lists as the student reads them and as its partner does: query q and candidate c are the same in both."""
 
     student: Batch
-    partner: Batch | PairBatch
+    partner: Batch | PairBatch | SharedBatch
 
     def to(self, device: str | torch.device) -> "JointBatch":
         """The same batch on a device."""
@@ -42,8 +43,8 @@ class JointBatch:
 class JointCollator:
     """Callable for a data loader: a list of :class:`Example` to ``{"batch": JointBatch}``."""
 
-    student: Callable[[Sequence[Example]], dict[str, Any]]
-    partner: Callable[[Sequence[Example]], dict[str, Any]]
+    student: Collate
+    partner: Collate
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, JointBatch]:
         """The batch of these examples."""
@@ -75,7 +76,7 @@ class JointModel(nn.Module):
             losses += [weight * value] if weight else []
         return {"loss": torch.stack(losses).sum(), **terms}
 
-    def _scored(self, batch: Batch | PairBatch) -> ScoredBatch:
+    def _scored(self, batch: Batch | PairBatch | SharedBatch) -> ScoredBatch:
         if isinstance(self.partner, TaughtModel):
             return self.partner.scored(batch)
         assert isinstance(batch, Batch)
@@ -97,10 +98,10 @@ class LoadedPartner:
     told: Partner
     reader: Encoder | PairScorer
     model: DistilledEncoder | TaughtModel
-    collator: PairCollator | Collator
+    collator: Collate
 
     def beside(
-        self, student: nn.Module, collator: Callable[[Sequence[Example]], dict[str, Any]], optimisation: Optimisation
+        self, student: nn.Module, collator: Collate, optimisation: Optimisation
     ) -> tuple[JointModel, JointCollator, torch.optim.Optimizer | None]:
         """The student and this partner as one model, what makes their batches, and the optimiser of two rates if asked for."""
         joint = JointModel(student, self.model, self.told)
@@ -111,13 +112,13 @@ class LoadedPartner:
         """Of the partner alone."""
         return sum(p.numel() for p in self.reader.model.parameters())
 
-    def save(self, folder: Path, save_encoder: Callable[[Any, Path], None]) -> None:
-        """Save a cross-encoder as teacher kind cross_encoder loads it, an encoder with what saves a student."""
+    def save(self, folder: Path) -> None:
+        """Save a cross-encoder as teacher kind cross_encoder loads it, an encoder as a student is saved."""
         if isinstance(self.reader, PairScorer):
             save_scorer(self.reader, folder)
         else:
             self.reader.model.eval()
-            save_encoder(self.reader, folder)
+            self.reader.save(folder)
 
 
 def load_partner(
@@ -127,18 +128,19 @@ def load_partner(
     training: Training,
     teachers: dict[str, DenseTeacher],
     collection: Collection,
+    through: Passes | None = None,
 ) -> LoadedPartner:
-    """The partner from its base checkpoint."""
+    """The partner from its base checkpoint. Without steps no term is bound."""
+    objective = told.objective if training.steps else []
     if isinstance(told, CrossEncoderPartner):
         scorer = new_scorer(models[told.base].path, device, told)
-        model = TaughtModel(scorer, told.objective, replace(training, student_dim=None))
+        model = TaughtModel(scorer, objective, replace(training, student_dim=None))
         assert isinstance(scorer, PairScorer)
-        return LoadedPartner(told, scorer, model, PairCollator(scorer))
+        return LoadedPartner(told, scorer, model, collator(scorer, {}))
     encoder = told.encoder.made(models, device, collection)
-    distilled = DistilledEncoder(encoder, told.objective, replace(training, student_dim=encoder.dim))
-    read = [term for term in leaves(told.objective) if term.reads_vectors]
-    vectors = frozenset(ref for term in read for ref in term.encoders)
-    return LoadedPartner(told, encoder, distilled, Collator(encoder, teachers, vectors))
+    own = replace(training, student_dim=encoder.dim)
+    distilled = DistilledEncoder(encoder, objective, own, passes=through)
+    return LoadedPartner(told, encoder, distilled, Collator(encoder, teachers, vectors_read(leaves(objective))))
 
 
 def two_rates(

@@ -47,13 +47,16 @@ class Collator:
         query_columns = self.encoder.tokenize([e.query for e in examples], "query")
         queries = self.encoder.features(query_columns, "query")
         batch = lists(examples, doc_ids, queries, documents)
-        vectors = {name: teacher.vectors(batch.query_ids, doc_ids) for name, teacher in self.teachers.items()}
+        asked = {
+            n: each.query_vectors(batch.query_ids) for n, each in self.teachers.items() if each.queries is not None
+        }
+        taught = {name: teacher.document_vectors(doc_ids) for name, teacher in self.teachers.items()}
         return {
             "batch": replace(
                 batch,
-                in_batch_teachers={name: q @ d.T for name, (q, d) in vectors.items()},
-                teacher_queries={name: vectors[name][0] for name in self.with_vectors},
-                teacher_documents={name: vectors[name][1] for name in self.with_vectors},
+                in_batch_teachers={name: vectors @ taught[name].T for name, vectors in asked.items()},
+                teacher_queries={name: vectors for name, vectors in asked.items() if name in self.with_vectors},
+                teacher_documents={name: vectors for name, vectors in taught.items() if name in self.with_vectors},
             )
         }
 

@@ -19,25 +19,24 @@ from retkd.stage import Inputs
 
 @dataclass(frozen=True)
 class DenseTeacher:
-    """``documents`` is a memory map ``[document, dim]``, ``queries`` ``[query, dim]``; rows are found by id."""
+    """``documents`` is a memory map ``[document, dim]``, ``queries`` ``[query, dim]``; rows are found by id.
+
+    ``queries`` is None of an encoder whose stored documents alone are read.
+    """
 
     documents: np.ndarray
-    queries: np.ndarray
+    queries: np.ndarray | None
     document_row: dict[str, int]
     query_row: dict[str, int]
 
-    def scores(self, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Float[Tensor, "query doc"]:
-        """Inner products of every query with every document."""
-        queries, documents = self.vectors(query_ids, doc_ids)
-        return queries @ documents.T
+    def query_vectors(self, query_ids: Sequence[str]) -> Float[Tensor, "query dim"]:
+        """Those of the queries."""
+        assert self.queries is not None
+        return torch.from_numpy(self.queries[[self.query_row[query_id] for query_id in query_ids]])
 
-    def vectors(
-        self, query_ids: Sequence[str], doc_ids: Sequence[str]
-    ) -> tuple[Float[Tensor, "query dim"], Float[Tensor, "doc dim"]]:
-        """Those of the queries and of the documents."""
-        queries = self.queries[[self.query_row[query_id] for query_id in query_ids]]
-        documents = self.documents[[self.document_row[doc_id] for doc_id in doc_ids]]
-        return torch.from_numpy(queries), torch.from_numpy(documents)
+    def document_vectors(self, doc_ids: Sequence[str]) -> Float[Tensor, "doc dim"]:
+        """Those of the documents."""
+        return torch.from_numpy(self.documents[[self.document_row[doc_id] for doc_id in doc_ids]])
 
     @property
     def dim(self) -> int:
@@ -45,23 +44,30 @@ class DenseTeacher:
         return int(self.documents.shape[1])
 
 
-def dense_teacher(ref: str, split: str, inputs: Inputs, device: str, work: Path) -> DenseTeacher:
+def dense_teacher(
+    ref: str, split: str, inputs: Inputs, device: str, work: Path, *, reads_queries: bool = True
+) -> DenseTeacher:
     """The teacher that a model of the recipe makes. Corpus vectors come from the store, query vectors lie in ``work``."""
     model, runtime = inputs.models[ref], inputs.runtime
     encoder = Encoder.load(model.path, device)
     corpus = corpus_vectors(encoder, model, inputs.collection, inputs.store, runtime)
-    queries = inputs.collection.queries(split)
+    queries = inputs.collection.queries(split) if reads_queries else []
     path = work / f"queries-{model.digest[:12]}.npy"
-    if not path.exists():
+    if reads_queries and not path.exists():
         vectors = encoder.encode([query.text for query in queries], "query", runtime.tokens_per_batch)
         with atomic(path) as temporary, temporary.open("wb") as out:
             np.save(out, vectors)
     return DenseTeacher(
         documents=corpus.vectors,
-        queries=np.load(path),
+        queries=np.load(path) if reads_queries else None,
         document_row={doc_id: row for row, doc_id in enumerate(corpus.doc_ids)},
         query_row={query.query_id: row for row, query in enumerate(queries)},
     )
+
+
+def vectors_read(objective: Sequence[Any]) -> frozenset[str]:
+    """The encoders whose vectors the terms read, which a batch brings beside their scores."""
+    return frozenset(ref for term in objective if term.reads_vectors for ref in term.encoders)
 
 
 def dense_teachers(
@@ -70,7 +76,7 @@ def dense_teachers(
     """The teachers of whole batches that the terms name, each once, and the encoder of a student's stored documents; not
     those whose layers alone are read. Of several processes the first encodes.
     """
-    refs = {ref for term in objective if not term.reads_layers for ref in term.encoders}
-    refs |= {stored_documents} if stored_documents is not None else set()
+    named = {ref for term in objective if not term.reads_layers for ref in term.encoders}
+    refs = sorted(named | ({stored_documents} if stored_documents is not None else set()))
     with processes.first_goes_ahead():
-        return {ref: dense_teacher(ref, split, inputs, device, work) for ref in sorted(refs)}
+        return {ref: dense_teacher(ref, split, inputs, device, work, reads_queries=ref in named) for ref in refs}

@@ -25,13 +25,15 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
 
 
 def stack_of(encoder: Encoder, name: str) -> StackShape:
-    """Depth and width of an encoder's transformer. Raises :class:`ModelError` where it has none."""
-    if not encoder.reads_tokens("document"):
+    """Depth and width of an encoder's transformer. Raises :class:`ModelError` where it has none, or one for each side."""
+    first = encoder.model[0]
+    if encoder.tower("document")[0] is not first or not encoder.reads_tokens("document"):
         raise ModelError(
             "terms that read layers need a transformer",
             where=name,
-            seen=type(encoder.model[0]).__name__,
+            seen=type(first).__name__,
             allowed="a sentence-transformers encoder whose first module is a transformer",
+            next_step="name such an encoder as the term's `model`, or learn from this one's scores or vectors",
         )
     return stack_shape(encoder.model[0].auto_model)
 

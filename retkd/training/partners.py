@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from retkd.encoders import WHAT
 from retkd.objectives import Objectives
 from retkd.objectives.base import leaves
 from retkd.parts import AnyModel, Part, one_of, registry
@@ -56,7 +57,7 @@ class CrossEncoderPartner(Partner):
     @model_validator(mode="after")
     def _reads_own_lists(self) -> "CrossEncoderPartner":
         terms = [*self.objective, *leaves(self.objective)]
-        reading = [term.kind for term in terms if term.reads_in_batch or term.needs_vectors]
+        reading = [t.kind for t in terms if t.reads_in_batch or t.needs_vectors or not set(WHAT) <= set(t.students)]
         if reading:
             raise ValueError(
                 f"the objective {reading[0]} reads other queries' documents or vectors, and a cross-encoder scores a query's "
@@ -76,6 +77,10 @@ class EncoderPartner(Partner):
     def _plain(self) -> "EncoderPartner":
         if self.encoder.kind != "dense" or self.encoder.adaptation is not None:
             raise ValueError("a partner is a dense encoder that is trained as it is, without an adaptation")
+        unfit: list[Any] = [term for term in leaves(self.objective) if "encoder" not in term.students]
+        if unfit:
+            read = " or ".join(WHAT[each] for each in unfit[0].students)
+            raise ValueError(f"the objective {unfit[0].kind} reads {read}, and a partner gives {WHAT['encoder']}")
         return self
 
 

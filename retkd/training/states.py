@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from retkd.errors import ModelError
-from retkd.layers import final_norm, layer_list
+from retkd.layers import final_norm, stack
 
 APART = (
     ("query", "key", "value"),
@@ -73,9 +73,8 @@ def recorded(transformer: Any, reads: Reads, mask: Tensor) -> Iterator[States]:
 
 
 def _hidden_hooks(transformer: Any, reads: Reads, states: States) -> list[Any]:
-    holder, name = layer_list(transformer)
-    stack = getattr(holder, name)
-    _require_layers(reads.hidden, 0, len(stack), transformer)
+    layers = stack(transformer)
+    _require_layers(reads.hidden, 0, len(layers), transformer)
     last = final_norm(transformer)
 
     def entering(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -84,20 +83,19 @@ def _hidden_hooks(transformer: Any, reads: Reads, states: States) -> list[Any]:
     handles = []
     for layer in sorted(reads.hidden):
         if layer == 0:
-            handles.append(stack[0].register_forward_pre_hook(entering, with_kwargs=True))
+            handles.append(layers[0].register_forward_pre_hook(entering, with_kwargs=True))
         else:
-            module = last if layer == len(stack) and last is not None else stack[layer - 1]
+            module = last if layer == len(layers) and last is not None else layers[layer - 1]
             handles.append(module.register_forward_hook(_into(states.hidden, layer)))
     return handles
 
 
 def _projection_hooks(transformer: Any, reads: Reads, states: States) -> list[Any]:
-    holder, name = layer_list(transformer)
-    stack = getattr(holder, name)
-    _require_layers(reads.projections, 1, len(stack), transformer)
+    layers = stack(transformer)
+    _require_layers(reads.projections, 1, len(layers), transformer)
     handles = []
     for layer in sorted(reads.projections):
-        apart, together = _projections(stack[layer - 1])
+        apart, together = _projections(layers[layer - 1])
         if together is not None:
             handles.append(together.register_forward_hook(_split_into(states, layer)))
         else:

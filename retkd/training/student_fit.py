@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def misfits(config: "Config") -> Iterator[str]:
     """What does not go together and what to do about it, one sentence each."""
     student, partner = config.student, config.co_train
-    exits, adaptation = getattr(student, "exits", None), getattr(student, "adaptation", None)
+    exits, adaptation = bool(student.folders), getattr(student, "adaptation", None)
     if not config.objective and not (partner and partner.to_student):
         yield "the student would learn nothing: give it an `objective`, or `co_train` with `to_student` above 0"
     if partner is not None and (exits or student.REPRESENTS != "encoder"):
@@ -22,7 +22,10 @@ def misfits(config: "Config") -> Iterator[str]:
     if adaptation is not None and (exits or partner is not None):
         yield f"the adaptation {adaptation.kind} goes with a dense student that is trained alone"
     for term in [*config.objective, *leaves(config.objective)]:
-        yield from _of_term(config, term)
+        yield from _of_student(config, term)
+    both = [*config.objective, *(partner.objective if partner is not None else ())]
+    for term in [*both, *leaves(both)]:
+        yield from _of_languages(config, term)
     told = config.document_languages
     if told is not None and student.stored_documents is not None:
         yield "`document_languages` reads each document in several languages, and the frozen tower's vectors are of one"
@@ -30,21 +33,25 @@ def misfits(config: "Config") -> Iterator[str]:
         yield "batches by_language need `document_languages: {mix: lists, languages: [...]}`"
 
 
-def _of_term(config: "Config", term: Any) -> Iterator[str]:
+def _of_student(config: "Config", term: Any) -> Iterator[str]:
     student, given = config.student, config.student.REPRESENTS
-    exits, adaptation = getattr(student, "exits", None), getattr(student, "adaptation", None)
+    adaptation = getattr(student, "adaptation", None)
     if given not in term.students:
         able = " or ".join(kind for kind, cls in STUDENTS.items() if cls.REPRESENTS in term.students)
         yield (
             f"the objective {term.kind} reads {' or '.join(WHAT[each] for each in term.students)}, and a student "
             f"of kind {student.kind} gives {WHAT[given]}: leave it out, or take a student of kind {able}"
         )
-    if term.needs_exits and not exits:
+    if term.needs_exits and not student.folders:
         yield f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
-    if term.reads_layers and (exits or student.kind != "dense"):
+    if term.reads_layers and student.kind != "dense":
         yield f"the objective {term.kind} reads layers, which a student of kind {student.kind} does not give: use `dense`"
     if term.reads_layers and adaptation is not None:
         yield f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
+
+
+def _of_languages(config: "Config", term: Any) -> Iterator[str]:
+    """Of a term of the student or of its partner: both read the same lists."""
     told = config.document_languages
     if term.needs_variants and (told is None or told.mix != "all" or len(told.languages) < 2):
         yield f"{term.kind} compares languages: give `document_languages: {{mix: all, languages: [...]}}` with two or more"

@@ -13,7 +13,7 @@ from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Inputs
 from retkd.training.collator import Collator
-from retkd.training.dense_teacher import dense_teachers
+from retkd.training.dense_teacher import dense_teachers, vectors_read
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
@@ -32,37 +32,50 @@ class Assembled:
     student: Any
     model: nn.Module
     collator: Any
-    lists: CandidateLists
-    examples: Any
     partner: Any = None
     companion: Any = None
     optimizer: torch.optim.Optimizer | None = None
 
 
-def assembled(config: "Config", inputs: Inputs, encoder: Encoder, rows: Any, work: Path, device: str) -> Assembled:
-    """Everything that is trained on ``rows``. Without steps no teacher is loaded and no term is bound."""
-    written = leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
+def training_lists(config: "Config", inputs: Inputs, rows: Any) -> tuple[CandidateLists, Any]:
+    """The candidate lists of ``rows``, and the examples that they are in the languages asked for.
+
+    Raises where a term, or a partner, cannot learn from them.
+    """
+    written = _written(config)
     require_objective(written, rows, config.steps)
+    if config.co_train is not None and config.steps:
+        require_lists(rows, "`co_train`")
     lists = CandidateLists(rows, inputs.collection, "train", teachers_of(written))
     told = config.document_languages
-    examples: Any = lists if told is None else TranslatedLists(lists, told, inputs.seed)
+    return lists, lists if told is None else TranslatedLists(lists, told, inputs.seed)
+
+
+def assembled(config: "Config", inputs: Inputs, encoder: Encoder, work: Path, device: str) -> Assembled:
+    """Everything that is trained. Without steps no teacher is loaded and no term is bound."""
     stored = config.student.stored_documents
-    taught = (written, stored) if config.steps else ([], None)
+    taught = (_written(config), stored) if config.steps else ([], None)
     teachers = dense_teachers(taught[0], "train", inputs, device, work, taught[1])
-    made = getattr(config.student, "companion", None)
-    companion = made(encoder) if made is not None and config.steps else None
+    companion = config.student.companion(encoder) if config.steps else None
     student, training = _student(
         config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
     )
-    read = {ref for term in leaves(config.objective) if term.reads_vectors for ref in term.encoders}
-    collator: Any = Collator(
-        encoder, teachers, frozenset(read | ({stored} - {None})), stored_documents=stored is not None
-    )
+    read = vectors_read(leaves(config.objective)) | ({stored} if stored is not None else set())
+    collator: Any = Collator(encoder, teachers, read, stored_documents=stored is not None)
     if config.co_train is None:
-        return Assembled(student, student, collator, lists, examples, companion=companion)
-    partner = _partner(config, inputs, rows, training, teachers, device)
+        return Assembled(student, student, collator, companion=companion)
+    from retkd.training.co_training import load_partner
+
+    partner = load_partner(
+        config.co_train, inputs.models, device, training, teachers, inputs.collection, student.passes
+    )
     model, both, optimizer = partner.beside(student, collator, config)
-    return Assembled(student, model, both, lists, examples, partner, companion, optimizer)
+    return Assembled(student, model, both, partner, companion, optimizer)
+
+
+def _written(config: "Config") -> list[Any]:
+    """The terms of the student and of its partner."""
+    return leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
 
 
 def _student(
@@ -79,26 +92,9 @@ def _student(
         stack_of(encoder, "the student") if teachers else None,
         {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
     )
-    through = passes(inputs.runtime, leaves(objective), _reads_passes(config, encoder))
+    whole = config.student.needs_whole_passes
+    through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
     if isinstance(encoder, ExitEncoder):
         return DistilledExits(encoder, objective, config.student.weights, training), training
     stored = config.student.stored_documents
     return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
-
-
-def _reads_passes(config: "Config", encoder: Encoder) -> list[str]:
-    """What of the student needs each pass as it is: it cannot be shared between processes, nor made again."""
-    adaptation = getattr(config.student, "adaptation", None)
-    found = ["a student with exits"] if config.folders else []
-    found += [f"the adaptation {adaptation.kind!r}"] if adaptation is not None and adaptation.READS_PASSES else []
-    found += ["a late-interaction student"] if encoder.MAXSIM else []
-    return found + (["an asymmetric student"] if config.student.kind == "asymmetric" else [])
-
-
-def _partner(config: "Config", inputs: Inputs, rows: Any, training: Training, teachers: Any, device: str) -> Any:
-    """What is trained beside the student, loaded."""
-    from retkd.training.co_training import load_partner
-
-    if config.steps:
-        require_lists(rows, "`co_train`")
-    return load_partner(config.co_train, inputs.models, device, training, teachers, inputs.collection)

@@ -14,7 +14,7 @@ from retkd import processes
 from retkd.batch import Batch, Example, Features, ScoredBatch
 from retkd.batching import settle
 from retkd.errors import ModelError, RecipeError
-from retkd.layers import layer_list
+from retkd.layers import stack
 from retkd.matchers.beca import Beca
 from retkd.matchers.beca_scorer import BecaScorer
 from retkd.matchers.cross_encoder import Pair, PairScorer
@@ -176,8 +176,7 @@ def new_scorer(folder: Path, device: str, config: "Config | CrossEncoderPartner"
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = config.max_length
     if config.frozen_layers is not None:
-        holder, name = layer_list(model)
-        for module in [*list(getattr(holder, name))[: config.frozen_layers], model.base_model.get_input_embeddings()]:
+        for module in [*stack(model)[: config.frozen_layers], model.base_model.get_input_embeddings()]:
             module.requires_grad_(False)
     scorer: PairScorer | BecaScorer = kind(model.to(device), tokenizer, config.max_length, config.query_max_length)
     return scorer

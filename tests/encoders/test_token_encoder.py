@@ -66,3 +66,16 @@ def test_a_cut_is_told(tmp_path: Path) -> None:
     encoder = TokenEncoder.load(tiny_encoder(tmp_path / "encoder", max_length=20), "cpu")
     long = " ".join(WORDS[:40])
     assert encoder.score_with_cuts([(WORDS[0], WORDS[1]), (WORDS[0], long)])[1].tolist() == [False, True]
+
+
+def test_a_query_that_is_filled_up_is_cut_at_that_width(tmp_path: Path) -> None:
+    from sentence_transformers import MultiVectorEncoder
+
+    folder = multi_vector(tmp_path / "colbert", tiny_encoder(tmp_path / "encoder"))
+    model = MultiVectorEncoder(str(folder), device="cpu")
+    model[0].query_expansion = {"strategy": "fixed", "length": 8, "attend": False}
+    model.save_pretrained(str(folder), create_model_card=False)
+    encoder = TokenEncoder.load(folder, "cpu")
+    long = " ".join(WORDS[:12])
+    assert [len(each) for each in encoder.vectors([long, WORDS[0]], "query")] == [8, 8]
+    assert encoder.score_with_cuts([(WORDS[0], WORDS[1]), (long, WORDS[1])])[1].tolist() == [False, True]

@@ -22,6 +22,8 @@ from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
 from retkd.objectives.virt import VIRT
+from retkd.stage import Model
+from retkd.students.asymmetric import Asymmetric, DocumentTower
 from retkd.students.dense import Dense
 from retkd.training import collator
 from retkd.training.collator import Collator
@@ -288,6 +290,20 @@ def test_layers_that_are_not_there(student: Encoder, wide: Encoder) -> None:
         module(student, wide, LEAD(num_layers=3, **M))
     with pytest.raises(ModelError, match=r"a term reads a layer that the model does not have\n.*\n  seen: \[5\]"):
         values(module(student, wide, VIRT(layers=[(2, 5)], **M)), batch_of(student))
+
+
+def test_a_teacher_of_two_towers(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "teacher")
+    two = Asymmetric(document=DocumentTower(base="t")).made({"t": Model("t", folder, "t")}, "cpu")
+    with pytest.raises(ModelError) as error:
+        stack_of(two, "big")
+    assert str(error.value) == (
+        "terms that read layers need a transformer\n"
+        "  where: big\n"
+        "  seen: Router\n"
+        "  allowed: a sentence-transformers encoder whose first module is a transformer\n"
+        "  next step: name such an encoder as the term's `model`, or learn from this one's scores or vectors"
+    )
 
 
 def test_a_teacher_that_reads_other_tokens(student: Encoder, tmp_path: Path) -> None:

@@ -175,3 +175,9 @@ def test_a_loop_without_fewer_errors_stops(
     assert files(tmp_path / "stopped" / "model") == files(tmp_path / "base" / "model")
     going = config.model_copy(update={"batches": Oversampled(repeats="first", stop=True)})
     assert train.run(going, ready, tmp_path / "going").values["steps"] == 3
+
+    told = config.model_dump() | {"objective": [{"kind": "in_batch_kl", "model": "base"}]}
+    told["student"]["adaptation"] = {"kind": "prune", "sparsity": 0.3}
+    train.run(train.Config(**told), ready, tmp_path / "uncut")
+    assert files(tmp_path / "uncut" / "model") == files(tmp_path / "base" / "model")
+    assert not list(ready.store.rglob("vectors.npy"))

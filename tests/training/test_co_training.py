@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from retkd import processes
 from retkd.digests import FileDigests
 from retkd.encoders.encoder import Encoder
 from retkd.errors import RecipeError
@@ -30,10 +32,13 @@ from retkd.training.collator import Collator
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.optimisation import Optimisation
 from retkd.training.partners import AnyPartner, CrossEncoderPartner, EncoderPartner
+from retkd.training.student_training import assembled
 from tests.conftest import MakeInputs, files
 from tests.distilling import OBJECTIVE, examples, same, student, trained
 from tests.faults import StopError, stop_after
 from tests.recipes import written
+from tests.together import near
+from tests.together import together as in_processes
 
 OWN = [InfoNCE(temperature=1.0, in_batch=False)]
 TOLD: dict[str, Any] = {"objective": OWN, "to_student": 1.0, "to_partner": 0.5}
@@ -206,6 +211,42 @@ def test_a_rate_of_its_own_moves_the_partner_and_leaves_the_student(
     assert not same(fast[2], told[2])
 
 
+def test_several_processes_share_the_pairs_of_a_cross_encoder(loaded: Any, encoder_folder: Path) -> None:
+    """Each scores those of its own queries; the gradient is that of the whole batch."""
+
+    def gradients() -> dict[str, torch.Tensor]:
+        partner, own = loaded(cross()), student(encoder_folder, 0.0)
+        joint, collate, _ = partner.beside(DistilledEncoder(own, OBJECTIVE), Collator(own), OPTIMISATION)
+        batch = collate(examples(5))["batch"]
+        read = batch.partner if processes.count() == 1 else batch.partner.own
+        joint.eval()(batch)["loss"].backward()
+        found = {name: p.grad for name, p in joint.named_parameters() if p.grad is not None}
+        processes.wait()
+        if processes.count() > 1:
+            for gradient in found.values():
+                torch.distributed.all_reduce(gradient)
+                gradient /= processes.count()
+        return {**found, "pairs": torch.tensor([sum(len(chunk["input_ids"]) for chunk in read.inputs)])}
+
+    alone = gradients()
+    shared = in_processes(gradients)
+    pairs = [int(each.pop("pairs")) for each in shared]
+    assert (sum(pairs), min(pairs) > 0) == (int(alone.pop("pairs")), True)
+    for each in shared:
+        assert near(each, alone, 1e-5)
+
+
+def test_texts_go_through_an_encoder_as_they_go_through_the_student(
+    inputs: MakeInputs, scored: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    ready = inputs({"score": scored}, {"base": encoder_folder})
+    ready = replace(ready, runtime=ready.runtime.model_copy(update={"grad_cache": True}))
+    config = Config(**CONFIG, co_train=encoder())
+    made = assembled(config, ready, student(encoder_folder), tmp_path, "cpu")
+    assert made.partner.model.passes == made.student.passes
+    assert made.student.passes.grad_cache
+
+
 def test_what_a_partner_must_have() -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(AnyPartner)
     with pytest.raises(
@@ -215,6 +256,30 @@ def test_what_a_partner_must_have() -> None:
     with pytest.raises(ValidationError, match="the objective infonce reads other queries' documents or vectors"):
         adapter.validate_python({"kind": "cross_encoder", "base": "x", "objective": [{"kind": "infonce"}]})
     assert adapter.validate_python({"kind": "cross_encoder", "base": "x", "to_partner": 1.0}).objective == []
+    weights_of_terms = {"objective": [{"kind": "flops", "side": "document"}]}
+    with pytest.raises(ValidationError, match="the objective flops reads other queries' documents or vectors"):
+        adapter.validate_python({"kind": "cross_encoder", "base": "x", **weights_of_terms})
+    with pytest.raises(
+        ValidationError, match="the objective flops reads weights of terms, and a partner gives one dense vector"
+    ):
+        adapter.validate_python({"kind": "encoder", "encoder": {"kind": "dense", "base": "x"}, **weights_of_terms})
+
+
+@pytest.mark.parametrize(
+    ("term", "languages", "message"),
+    [
+        ({"kind": "language_consistency"}, None, "language_consistency compares languages: give `document_languages"),
+        (
+            {"kind": "in_batch_kl", "model": "m/m"},
+            {"languages": ["en", "de"]},
+            "in_batch_kl reads vectors of an encoder, which has read each document in one language",
+        ),
+    ],
+)
+def test_a_partner_reads_the_lists_of_the_student(term: Any, languages: Any, message: str) -> None:
+    partner = {"kind": "encoder", "encoder": {"kind": "dense", "base": "x"}, "objective": [term]}
+    with pytest.raises(ValidationError, match=message):
+        Config(**CONFIG, co_train=partner, document_languages=languages)
 
 
 def test_nothing_but_the_partner_may_teach_the_student(loaded: Any, encoder_folder: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from retkd.encoders.encoder import Encoder
+from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.training.collator import Collator
-from retkd.training.dense_teacher import dense_teacher
+from retkd.training.dense_teacher import dense_teacher, dense_teachers
 from retkd.training.examples import CandidateLists
 from tests.conftest import MakeInputs
 from tests.tables import rows_of
@@ -47,3 +48,20 @@ def test_queries_are_encoded_once_for_a_training_and_the_corpus_once_for_all(
     again = dense_teacher("teacher", "train", ready, "cpu", tmp_path / "work")
     assert np.array_equal(again.queries, first.queries)
     assert isinstance(again.documents, np.memmap)
+
+
+def test_of_a_student_s_stored_documents_no_query_is_encoded(
+    inputs: MakeInputs, encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Unless a term names the same encoder."""
+    ready = inputs(models={"tower": encoder_folder})
+    (tower,) = dense_teachers([], "train", ready, "cpu", tmp_path / "work", "tower").values()
+    assert tower.queries is None
+    assert not list((tmp_path / "work").glob("queries-*"))
+    examples = list(CandidateLists(ROWS, ready.collection, "train", []))
+    collate = Collator(Encoder.load(encoder_folder), {"tower": tower}, frozenset({"tower"}), stored_documents=True)
+    batch = collate(examples)["batch"]
+    assert torch.equal(batch.teacher_documents["tower"], tower.document_vectors(batch.doc_ids))
+    assert (batch.teacher_queries, batch.in_batch_teachers, batch.documents) == ({}, {}, ())
+    taught = dense_teachers([InBatchKL(model="tower")], "train", ready, "cpu", tmp_path / "work", "tower")
+    assert taught["tower"].queries is not None
