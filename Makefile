@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RETKD_DATA ?= ../shared/data
+WORKERS ?= 2
 export RETKD_DATA
 
 .PHONY: quickstart check format lint types test nightly bench clean
@@ -36,7 +37,7 @@ types: $(VENV)/dev
 	$(BIN)/mypy retkd
 
 test: $(VENV)/dev
-	HF_HUB_OFFLINE=1 $(BIN)/pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 nightly: $(VENV)/dev
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m nightly
