@@ -28,6 +28,9 @@ def exact_topk(
     k = min(k, len(vectors))
     all_scores = np.empty((len(queries), k), dtype=np.float32)
     all_rows = np.empty((len(queries), k), dtype=np.int64)
+    room = torch.empty(
+        0, device=device
+    )  # for the scores of all blocks: freed and asked for anew, one might lie beside another
     for first in range(0, len(queries), 1024):
         chunk = torch.from_numpy(np.array(queries[first : first + 1024], dtype=np.float32)).to(device)
         best = (
@@ -36,7 +39,10 @@ def exact_topk(
         )
         for start, stop in blocks(len(vectors), vectors.shape[1], len(chunk), memory_mib):
             block = torch.from_numpy(np.array(vectors[start:stop], dtype=np.float32)).to(device)
-            scores, rows = stable_topk(chunk @ block.T, min(k, stop - start))
+            if room.numel() < len(chunk) * len(block):
+                room = torch.empty(len(chunk) * len(block), device=device)
+            scores = torch.mm(chunk, block.T, out=room[: len(chunk) * len(block)].view(len(chunk), len(block)))
+            scores, rows = stable_topk(scores, min(k, stop - start))
             best = merged(best, (scores, rows + start), k)
             del block, scores, rows
             leave_pages(vectors)
