@@ -34,6 +34,20 @@ class SparseVectors:
         """One CSR matrix ``[document, vocab]`` at a time."""
         return map(read_matrix, self.paths)
 
+    def rows(self, doc_ids: Iterable[str]) -> tuple[Any, dict[str, int]]:
+        """A CSR matrix ``[document, vocab]`` of these documents alone, and the row of each: 8 bytes for each of their terms."""
+        from scipy.sparse import vstack
+
+        wanted, ids, kept, first = set(doc_ids), self.doc_ids, [], 0
+        found: dict[str, int] = {}
+        for matrix in self.matrices():
+            here = ids[first : first + matrix.shape[0]]
+            rows = np.array([row for row, doc_id in enumerate(here) if doc_id in wanted], dtype=np.int64)
+            found |= {here[row]: len(found) + place for place, row in enumerate(rows.tolist())}
+            kept.append(matrix[rows])
+            first += matrix.shape[0]
+        return vstack(kept, format="csr"), found
+
     def postings(self) -> Iterator[Any]:
         """The same matrices turned over, ``[vocab, document]``: for each term the documents that have it."""
         return (matrix.T.tocsr() for matrix in self.matrices())

@@ -33,19 +33,11 @@ class TermRows:
 def stored_terms(ref: str, doc_ids: Iterable[str], inputs: Inputs, device: str) -> DenseTeacher:
     """The weights of these documents by a model of the recipe: the corpus from the store, or encoded into it.
 
-    Memory: 8 bytes for each term of these documents, whatever the size of the corpus.
+    In memory are the terms of these documents alone, whatever the size of the corpus.
     """
-    from scipy.sparse import vstack
-
     model = inputs.models[ref]
     with processes.first_goes_ahead():
         encoder = SparseEncoder.load(model.path, device)
         vectors = sparse_vectors(encoder, model, inputs.collection, inputs.store, inputs.runtime)
-    wanted, kept, held, first = set(doc_ids), [], {}, 0
-    for matrix in vectors.matrices():
-        here = vectors.doc_ids[first : first + matrix.shape[0]]
-        rows = np.array([row for row, doc_id in enumerate(here) if doc_id in wanted], dtype=np.int64)
-        held |= {here[row]: len(held) + place for place, row in enumerate(rows.tolist())}
-        kept.append(matrix[rows])
-        first += matrix.shape[0]
-    return DenseTeacher(TermRows(vstack(kept, format="csr")), None, held, {})
+    weights, row = vectors.rows(doc_ids)
+    return DenseTeacher(TermRows(weights), None, row, {})
