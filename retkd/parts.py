@@ -61,8 +61,8 @@ LayerEncoder = Annotated[
     str, ModelInput(("encoder",), "layers are those of one transformer for queries and documents: name a dense encoder")
 ]
 """A sentence-transformers encoder of one tower: stage name, folder, ``package:NAME`` or hub id."""
-SparseEncoder = Annotated[str, ModelInput(("sparse_encoder",))]
-"""A sentence-transformers sparse encoder (SPLADE): stage name, folder, ``package:NAME`` or hub id."""
+SparseEncoder = Annotated[str, ModelInput(("sparse_encoder", "asymmetric_sparse_encoder"))]
+"""A sentence-transformers sparse encoder (SPLADE), of one tower or two: stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
 """A sequence-classification model with one score: stage name, folder, ``package:NAME`` or hub id."""
 UniEncoder = Annotated[str, ModelInput(("uni_encoder",))]
@@ -73,7 +73,15 @@ LateInteractionEncoder = Annotated[str, ModelInput(("late_interaction_encoder", 
 """A multi-vector encoder (ColBERT), or a dense one for its token states: stage name, folder, ``package:NAME`` or hub id."""
 TokenVectorEncoder = Annotated[str, ModelInput(("late_interaction_encoder",))]
 """A multi-vector encoder (ColBERT): stage name, folder, ``package:NAME`` or hub id."""
-Retriever = Annotated[str, ModelInput(("encoder", "asymmetric_encoder", "sparse_encoder", "late_interaction_encoder"))]
+RETRIEVERS = (
+    "encoder",
+    "asymmetric_encoder",
+    "sparse_encoder",
+    "asymmetric_sparse_encoder",
+    "late_interaction_encoder",
+)
+"""What a stage gives that encodes queries and documents apart."""
+Retriever = Annotated[str, ModelInput(RETRIEVERS)]
 """An encoder of any kind, as the rest of the part reads it: stage name, folder, ``package:NAME`` or hub id."""
 TRANSFORMERS = ("encoder", "cross_encoder", "uni_encoder", "beca")
 AnyModel = Annotated[str, ModelInput(TRANSFORMERS)]

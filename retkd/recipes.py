@@ -151,6 +151,7 @@ def _families() -> dict[str, Any]:
     from retkd.students import STUDENTS
     from retkd.students.adaptations import ADAPTATIONS
     from retkd.students.asymmetric import QUERY_TOWERS
+    from retkd.students.asymmetric_sparse import SPARSE_QUERY_TOWERS
     from retkd.students.steps import INHERITANCES
     from retkd.teachers import TEACHERS
     from retkd.teachers.calibration import CALIBRATIONS
@@ -176,6 +177,7 @@ def _families() -> dict[str, Any]:
         "inheritances": INHERITANCES,
         "adaptations": ADAPTATIONS,
         "query_towers": QUERY_TOWERS,
+        "sparse_query_towers": SPARSE_QUERY_TOWERS,
         "objectives": OBJECTIVES,
         "partners": PARTNERS,
         "index recipes": INDEXES,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KIND_OF_SYSTEM = {
     "sparse_encoder": "sparse",
+    "asymmetric_sparse_encoder": "sparse",
     "sparse_index": "sparse",
     "late_interaction_encoder": "late_interaction",
     "late_interaction_index": "late_interaction",

@@ -12,7 +12,7 @@ from retkd.collections.base import Collection
 from retkd.collections.beir import Beir
 from retkd.digests import FileDigests, digest_file
 from retkd.stage import Inputs, Model, Runtime
-from tests.tiny import tiny_collection, tiny_cross_encoder, tiny_encoder
+from tests.tiny import tiny_collection, tiny_cross_encoder, tiny_encoder, tiny_sparse_encoder
 
 for _name, _value in {
     "OMP_NUM_THREADS": "1",
@@ -29,6 +29,12 @@ for _name, _value in {
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random two-layer BERT of width 32 as a sentence-transformers folder."""
     return tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
+
+
+@pytest.fixture(scope="session")
+def sparse_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The like of the same vocabulary with weights of terms, most of them 0."""
+    return tiny_sparse_encoder(tmp_path_factory.mktemp("models") / "sparse-encoder")
 
 
 @pytest.fixture(scope="session")

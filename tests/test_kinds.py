@@ -9,18 +9,20 @@ import pytest
 
 from retkd import runner, trec
 from retkd.ask import ask
+from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.errors import RecipeError
 from retkd.objectives.kl import KL
 from retkd.recipe import load
 from retkd.stages import train
 from retkd.students.asymmetric import Asymmetric, DocumentTower, TransformerTower
+from retkd.students.asymmetric_sparse import AsymmetricSparse, BagOfQueryTerms, EncodedQueries, SparseDocumentTower
 from retkd.students.dense import Dense
 from retkd.students.late_interaction import LateInteraction
 from retkd.students.sparse import Sparse
 from retkd.workspace import Workspace
-from tests.conftest import MakeInputs, files
+from tests.conftest import MakeInputs, files, opened
 from tests.faults import StopError, stop_after
-from tests.tiny import tiny_collection, tiny_encoder
+from tests.tiny import tiny_collection, tiny_encoder, tiny_sparse_encoder
 
 RECIPE = """\
 name: tiny
@@ -75,6 +77,11 @@ ASYMMETRIC = {
     "system": "dense",
     "targets": "[{kind: sentence_transformers}]",
 }
+ASYMMETRIC_SPARSE = {
+    **SPARSE,
+    "student": "{kind: asymmetric_sparse, query: {kind: encoded, base: SPLADE}, document: {base: SPLADE}}",
+    "objective": "[{kind: kl, teacher: base, student_temperature: 1.0}, {kind: l1, side: query, weight: 0.01}]",
+}
 KINDS = {
     "sparse": SPARSE,
     "inference_free": {
@@ -83,7 +90,11 @@ KINDS = {
     },
     "late_interaction": LATE,
     "asymmetric": ASYMMETRIC,
+    "asymmetric_sparse": ASYMMETRIC_SPARSE,
 }
+
+HAVE_TERMS = ("sparse", "inference_free", "asymmetric_sparse")
+"""Those whose texts are weights of terms."""
 
 
 def written(folder: Path, kind: dict[str, str], **changed: str) -> Path:
@@ -91,8 +102,12 @@ def written(folder: Path, kind: dict[str, str], **changed: str) -> Path:
     encoder, collection = folder / "encoder", folder / "collection"
     if not encoder.exists():
         tiny_encoder(encoder)
+        tiny_sparse_encoder(folder / "splade")
         tiny_collection(collection)
-    told = {name: value.replace("BASE", str(encoder)) for name, value in {**kind, **changed}.items()}
+    places = {"BASE": encoder, "SPLADE": folder / "splade"}
+    told = {**kind, **changed}
+    for word, place in places.items():
+        told = {name: value.replace(word, str(place)) for name, value in told.items()}
     path = folder / "tiny.yaml"
     path.write_text(RECIPE.format(encoder=encoder, collection=collection, **told))
     return path
@@ -130,8 +145,6 @@ def test_every_system_is_evaluated_and_the_student_is_its_own_brute_force(ran: A
 def peer_scores(kind: str, model: Path, folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
     import sentence_transformers
 
-    from tests.conftest import opened
-
     names = {"late_interaction": "MultiVectorEncoder", "asymmetric": "SentenceTransformer"}
     peer = getattr(sentence_transformers, names.get(kind, "SparseEncoder"))(str(model), device="cpu")
     collection = opened(folder / "collection", folder / "cache")
@@ -160,7 +173,7 @@ def test_the_exports_rank_as_the_student(ran: Any) -> None:
     card = (folder / "runs" / "tiny" / "exports" / "export" / "sentence_transformers" / "README.md").read_text()
     loads = {"late_interaction": "MultiVectorEncoder", "asymmetric": "SentenceTransformer"}.get(kind, "SparseEncoder")
     assert f"from sentence_transformers import {loads}\n" in card
-    if kind in ("sparse", "inference_free"):
+    if kind in HAVE_TERMS:
         assert 0.0 < parity["impacts"]["max_difference"] <= 0.5 / 100 + 1e-6
 
 
@@ -178,12 +191,22 @@ def test_a_second_run_skips_everything_and_a_second_workspace_gives_the_same_byt
 
 
 def test_sparsity_is_measured(ran: Any) -> None:
-    kind, _, told = ran
-    if kind not in ("sparse", "inference_free"):
+    kind, folder, told = ran
+    report = (artifact(told, "report") / "report.html").read_text()
+    if kind not in HAVE_TERMS:
         assert "flops" not in metrics(told, "index")
+        assert "sparsity" not in metrics(told, "evaluate")
+        assert "active terms" not in report
         return
     train, index = metrics(told, "train"), metrics(told, "index")
-    for found in (train, index):
+    evaluated = metrics(told, "evaluate")["sparsity"]["test"]
+    assert set(evaluated) == {"zero_shot", "control", "student"}
+    queries = opened(folder / "collection", folder / "cache").queries("test")
+    terms = SparseEncoder.load(artifact(told, "train") / "model").represented([q.text for q in queries], "query")
+    assert evaluated["student"]["active_terms_per_query"] == pytest.approx(terms.nnz / len(queries), abs=0.01)
+    assert evaluated["student"]["active_terms_per_document"] == index["active_terms_per_document"]
+    assert "sparsity · test · student · active terms per query" in report
+    for found in (train, index, *evaluated.values()):
         assert 0 < found["active_terms_per_query"] < index["dim"]
         assert 0 < found["flops"] <= found["active_terms_per_query"]
     lines = [json.loads(line) for line in (artifact(told, "export") / "impacts" / "corpus.jsonl").open()]
@@ -204,6 +227,8 @@ def test_the_documents_of_a_frozen_tower_are_encoded_once(ran: Any) -> None:
     kind, folder, told = ran
     stored = list((folder / "runs" / "store" / "vectors").iterdir())
     assert len(stored) == 1
+    sparse = list((folder / "runs" / "store" / "sparse").glob("*"))
+    assert len(sparse) == {"sparse": 3, "inference_free": 3, "asymmetric_sparse": 1}.get(kind, 0)
     if kind == "asymmetric":
         inodes = {
             (artifact(told, name) / "vectors.npy").stat().st_ino
@@ -218,6 +243,8 @@ STUDENTS = [
     LateInteraction(base="base", dim=8, query_tokens=10),
     Asymmetric(document=DocumentTower(base="base")),
     Asymmetric(query=TransformerTower(base="base", layers=[1]), document=DocumentTower(base="base", frozen=False)),
+    AsymmetricSparse(query=EncodedQueries(base="splade", layers=[1]), document=SparseDocumentTower(base="splade")),
+    AsymmetricSparse(query=BagOfQueryTerms(), document=SparseDocumentTower(base="splade", frozen=False)),
     Dense(base="base", layers=[1], pooling="lasttoken"),
 ]
 
@@ -227,6 +254,7 @@ def test_stopped_and_run_again_a_training_gives_the_same_bytes(
     inputs: MakeInputs,
     scored: Path,
     encoder_folder: Path,
+    sparse_encoder_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     student: Any,
@@ -234,7 +262,7 @@ def test_stopped_and_run_again_a_training_gives_the_same_bytes(
     terms = [KL(teacher="bm", student_temperature=1.0)]
     told = {"steps": 6, "save_every": 2, "batch_queries": 4, "learning_rate": 1e-2, "warmup_steps": 0}
     config = train.Config(candidates="score", student=student, objective=terms, **told)
-    ready = inputs({"score": scored}, {"base": encoder_folder})
+    ready = inputs({"score": scored}, {"base": encoder_folder, "splade": sparse_encoder_folder})
     train.run(config, ready, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
         stop_after(5, patch)
@@ -298,6 +326,91 @@ def test_an_encoder_of_two_towers_has_no_layers_to_teach(tmp_path: Path) -> None
         load(path, ["stages.again=" + again.replace("KIND", "layer_mse")])
     assert "the stage 'train' does not give encoder" in str(error.value)
     assert "next step: layers are those of one transformer for queries and documents" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"recipe": "flat"}, "which gives asymmetric_sparse_encoder"),
+        ({"system": "dense"}, "a system of kind sparse reads it, an index recipe inverted holds it"),
+        ({"targets": "[{kind: onnx}]"}, "the target onnx writes no other: choose other `targets`"),
+        (
+            {"objective": "[{kind: kl, teacher: base}, {kind: flops, side: document}]"},
+            "the objective flops with `side: document` restrains documents, and those of a frozen tower stay as they are: "
+            "leave it out, or set `document.frozen: false`",
+        ),
+        (
+            {"objective": "[{kind: vector_mse, model: BASE}]"},
+            "reads one dense vector for a text, and a student of kind asymmetric_sparse gives weights of terms",
+        ),
+        (
+            {"objective": "[{kind: in_batch_kl, model: SPLADE}]"},
+            "which is the student's sparse document tower: name a dense encoder, or a teacher whose scores the lists hold",
+        ),
+        (
+            {"student": "{kind: asymmetric_sparse, query: {kind: static}, document: {base: SPLADE}}"},
+            "next step: known: encoded, inference_free",
+        ),
+        (
+            {
+                "student": "{kind: asymmetric_sparse, query: {kind: encoded, base: SPLADE, prompts: {query: a}}, "
+                "document: {base: SPLADE}}"
+            },
+            "`prompts` are those of the student: write them beside `query`, not into it",
+        ),
+    ],
+)
+def test_what_does_not_go_with_two_sparse_towers_is_refused(tmp_path: Path, changed: dict[str, str], told: str) -> None:
+    assert told in problem(written(tmp_path, ASYMMETRIC_SPARSE, **changed))
+
+
+def test_towers_of_two_kinds_are_refused(tmp_path: Path) -> None:
+    """A stage that gives dense vectors is no document tower of term weights, nor the other way round."""
+    path = written(tmp_path, SPARSE)
+    train = "{{kind: train, candidates: score, objective: [{{kind: kl, teacher: base}}], student: {student}}}"
+    for student, given, wanted in (
+        ("{kind: asymmetric, document: {base: train}}", "sparse_encoder", "encoder or asymmetric_encoder"),
+        (
+            "{kind: asymmetric_sparse, query: {kind: inference_free}, document: {base: dense}}",
+            "encoder",
+            "sparse_encoder or asymmetric_sparse_encoder",
+        ),
+    ):
+        dense = train.format(student=f"{{kind: dense, base: {tmp_path / 'encoder'}}}")
+        with pytest.raises(RecipeError) as error:
+            load(path, [f"stages.dense={dense}", f"stages.again={train.format(student=student)}"])
+        assert f"does not give {wanted}" in str(error.value)
+        assert f"which gives {given}" in str(error.value)
+
+
+def test_an_index_of_the_frozen_tower_s_base_will_do(tmp_path: Path) -> None:
+    """And a student of two towers is another one's document tower, and mines."""
+    path = written(tmp_path, ASYMMETRIC_SPARSE)
+    splade = tmp_path / "splade"
+    whole = load(path, [f"stages.index.model={splade}", "stages.evaluate.controls=[]"])
+    assert whole.stages["index"].model == str(splade)
+    again = (
+        "{kind: train, candidates: score, objective: [{kind: kl, teacher: base}], "
+        "student: {kind: asymmetric_sparse, query: {kind: inference_free}, document: {base: train}}}"
+    )
+    mine = "{kind: mine, miner: {kind: sparse, model: again}}"
+    assert "again" in load(path, [f"stages.again={again}", f"stages.mine_again={mine}"]).stages
+    free = "{kind: asymmetric_sparse, query: {kind: inference_free}, document: {base: SPLADE, frozen: false}}"
+    path = written(tmp_path, ASYMMETRIC_SPARSE, student=free)
+    with pytest.raises(RecipeError, match="searches an index of another model's documents"):
+        load(path, [f"stages.index.model={splade}", "stages.evaluate.controls=[]"])
+
+
+@pytest.mark.parametrize("kind", [ASYMMETRIC, ASYMMETRIC_SPARSE])
+def test_rounds_of_a_student_of_two_towers_begin_from_scratch(tmp_path: Path, kind: dict[str, str]) -> None:
+    path = written(tmp_path, kind)
+    with pytest.raises(RecipeError) as error:
+        load(path, ["rounds={count: 2}"])
+    assert "each student goes on from the one before, and one of two towers has no single base" in str(error.value)
+    assert "next step: set `start: scratch`, or take a student of one tower" in str(error.value)
+    whole = load(path, ["rounds={count: 2, start: scratch}"])
+    found = whole.stages["mine_round2"].miner
+    assert (found.kind, found.model) == ("sparse" if kind is ASYMMETRIC_SPARSE else "dense", "train_round1")
 
 
 def test_a_cut_of_vectors_that_an_index_does_not_hold_is_refused(tmp_path: Path) -> None:

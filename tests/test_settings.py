@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd import candidates, runner
+from retkd import candidates, runner, trec
 from retkd.encoders.encoder import Encoder
+from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.recipe import Recipe, load
 from retkd.shipped import folder
 from retkd.workspace import Workspace
@@ -114,12 +115,17 @@ def test_a_student_of_two_languages(base: Path, tmp_path: Path, monkeypatch: pyt
     assert {"translate_distill", "language_consistency"} <= set(trace[0])
 
 
-def test_disco(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+Rewrites = dict[str, dict[str, str]]
+
+
+@pytest.fixture
+def conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str], Rewrites]:
+    """(documents by id, queries by id of each rewrite) of turns that lie where the recipes look for them."""
     data = tmp_path / "data" / "conversations"
     documents = {f"d{n}": text for n, text in enumerate(texts(1, NUM_DOCUMENTS))}
     judged = {split: {f"{split}_{n}": {f"d{n}": 1} for n in range(12)} for split in ("train", "test")}
     beir(data, documents, {q: "unused" for split in judged for q in judged[split]}, judged)
-    rewrites: dict[str, dict[str, str]] = {"one": {}, "two": {}}
+    rewrites: Rewrites = {"one": {}, "two": {}}
     for split in judged:
         lines = []
         for n, (one, two) in enumerate(zip(texts(2, 12), texts(3, 12), strict=True)):
@@ -129,15 +135,30 @@ def test_disco(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             lines.append(json.dumps({**said, "rewrite": {"one": one, "two": two}}) + "\n")
         (data / f"{split}.jsonl").write_text("".join(lines))
     monkeypatch.setenv("RETKD_DATA", str(tmp_path / "data"))
-    places = (
-        "mine_one.miner.model",
-        "mine_two.miner.model",
-        "score_one.teachers.one.model",
-        "score_two.teachers.two.model",
-    )
-    overrides = [f"stages.{place}={base}" for place in (*places, "train.student.base")]
+    return documents, rewrites
+
+
+def of_a_disco(name: str, places: list[str], more: list[str], base: Path, tmp_path: Path) -> Any:
+    """A recipe of conversations, run; ``places`` below stages name a model."""
+    overrides = [f"stages.{place}={base}" for place in [*places, "mine_one.miner.model", "mine_two.miner.model"]]
     overrides += [f"stages.{stage}.miner.depth=8" for stage in ("mine_one", "mine_two")]
-    recipe, space, told = run("disco", [*overrides, "stages.select.sampler.num_negatives=4"], tmp_path)
+    return run(name, [*overrides, "stages.select.sampler.num_negatives=4", *more], tmp_path)
+
+
+def relaxed(rows: Any, columns: dict[str, np.ndarray]) -> None:
+    """The teachers' columns are these, and what the student learns is the mean of their min-max lists."""
+    for name, expected in columns.items():
+        assert rows[f"teacher.{name}"].to_numpy() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    for _, start, stop in candidates.groups(rows):
+        lists = [columns[name][start:stop] for name in columns]
+        mean = sum((own - own.min()) / (own.max() - own.min()) for own in lists) / 2
+        assert rows["teacher.both"].to_numpy()[start:stop] == pytest.approx(mean, abs=1e-4)
+
+
+def test_disco(base: Path, tmp_path: Path, conversations: tuple[dict[str, str], Rewrites]) -> None:
+    documents, rewrites = conversations
+    places = ["score_one.teachers.one.model", "score_two.teachers.two.model", "train.student.base"]
+    recipe, space, told = of_a_disco("disco", places, [], base, tmp_path)
 
     mined = {name: candidates.read(artifact(space, recipe, name) / "test") for name in ("mine_one", "mine_two", "mine")}
     found = {
@@ -147,13 +168,39 @@ def test_disco(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found["mine"] == found["mine_one"] | found["mine_two"]
     rows = candidates.read(artifact(space, recipe, "score") / "test")
     pairs = list(zip(rows["query_id"].to_pylist(), rows["doc_id"].to_pylist(), strict=True))
-    columns = {name: dense(base, rewrites[name], documents, pairs) for name in rewrites}
-    for name, expected in columns.items():
-        assert rows[f"teacher.{name}"].to_numpy() == pytest.approx(expected, abs=1e-5)
-    for _, start, stop in candidates.groups(rows):
-        lists = [columns[name][start:stop] for name in columns]
-        relaxed = sum((own - own.min()) / (own.max() - own.min()) for own in lists) / 2
-        assert rows["teacher.both"].to_numpy()[start:stop] == pytest.approx(relaxed, abs=1e-4)
+    relaxed(rows, {name: dense(base, rewrites[name], documents, pairs) for name in rewrites})
     assert set(told["splits"]["test"]["student"]) == {"nDCG@3", "MRR@10", "R@5", "R@20", "R@100"}
     queries = {q.query_id: q.text for q in recipe.collection.open(tmp_path / "cache").queries("test")}
     assert queries["test_1"] == "and baco [SEP] gale mino [SEP] difun"
+
+
+def test_disco_with_sparse_towers(base: Path, tmp_path: Path, conversations: tuple[dict[str, str], Rewrites]) -> None:
+    """One sparse encoder teaches, holds the documents and makes the index; it reads each collection once."""
+    documents, rewrites = conversations
+    places = ["score_dense.teachers.dense.model", "splade.student.base"]
+    more = ["stages.splade.student.head_bias=-2.0", "stages.splade.steps=2", "stages.splade.batch_queries=4"]
+    more += [f"stages.{each}.max_length=64" for each in ("splade.student", "train.student.query")]
+    recipe, space, told = of_a_disco("disco-sparse", places, [*more, "stages.train.learning_rate=1e-2"], base, tmp_path)
+
+    splade, student = (SparseEncoder.load(artifact(space, recipe, name) / "model") for name in ("splade", "train"))
+    rows = candidates.read(artifact(space, recipe, "score") / "test")
+    pairs = list(zip(rows["query_id"].to_pylist(), rows["doc_id"].to_pylist(), strict=True))
+    right = splade.encode([documents[d] for _, d in pairs], "document")
+    asked = {name: splade.encode([rewrites[name][q] for q, _ in pairs], "query") for name in rewrites}
+    relaxed(rows, {name: np.einsum("pv,pv->p", left, right) for name, left in asked.items()})
+    held = student.encode(list(documents.values()), "document")
+    assert np.array_equal(held, splade.encode(list(documents.values()), "document"))
+    assert len(list((space.root / "store" / "sparse").iterdir())) == len(["the conversations", *recipe.views])
+    queries = {q.query_id: q.text for q in recipe.collection.open(tmp_path / "cache").queries("test")}
+    vectors = student.encode(list(queries.values()), "query")
+    assert not np.allclose(vectors, splade.encode(list(queries.values()), "query"), atol=1e-3)
+
+    place = artifact(space, recipe, "evaluate")
+    found = trec.read_run(place / "runs" / "test" / "student.run.gz")
+    for query_id, scores in zip(queries, vectors @ held.T, strict=True):
+        assert [score for _, score in found[query_id]] == pytest.approx(np.sort(scores[scores > 0])[::-1], rel=1e-4)
+    assert set(told["splits"]["test"]["student"]) == {"nDCG@3", "MRR@10", "R@5", "R@20", "R@100"}
+    sparsity = json.loads((place / "manifest.json").read_text())["metrics"]["sparsity"]["test"]["student"]
+    assert sparsity["active_terms_per_document"] == pytest.approx((held > 0).sum(axis=1).mean(), abs=0.01)
+    impacts = artifact(space, recipe, "export") / "impacts" / "corpus.jsonl"
+    assert len(impacts.read_text().splitlines()) == NUM_DOCUMENTS

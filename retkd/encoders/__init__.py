@@ -15,7 +15,11 @@ WHAT = {
     "late_interaction_encoder": "one vector for a token",
 }
 """A kind of encoder -> what it makes of a text."""
-FITTING = {kind: (kind,) for kind in WHAT} | {"encoder": ("encoder", "asymmetric_encoder")}
+FITTING = {
+    "encoder": ("encoder", "asymmetric_encoder"),
+    "sparse_encoder": ("sparse_encoder", "asymmetric_sparse_encoder"),
+    "late_interaction_encoder": ("late_interaction_encoder",),
+}
 """A kind of encoder -> what a stage may give to be read as one."""
 CLASSES = {
     "SentenceTransformer": "encoder",

@@ -24,6 +24,12 @@ class SparseEncoder(Encoder):
 
         return Loaded(str(path), device=device)
 
+    @property
+    def dim(self) -> int:
+        """Terms of the vocabulary. A pooling that was saved before its first pass does not know: the head has a row each."""
+        tower = self.tower("document")
+        return int(tower[-1].get_embedding_dimension() or tower[0].auto_model.get_output_embeddings().weight.shape[0])
+
     def encode_sparse(self, texts: Sequence[str], side: Side, tokens_per_batch: int | None = None) -> tuple[Any, int]:
         """A float32 scipy CSR matrix ``[text, vocab]`` in the order of ``texts``, and how many were cut."""
         import torch

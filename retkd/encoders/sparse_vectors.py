@@ -34,6 +34,20 @@ class SparseVectors:
         """One CSR matrix ``[document, vocab]`` at a time."""
         return map(read_matrix, self.paths)
 
+    def rows(self, doc_ids: Iterable[str]) -> tuple[Any, dict[str, int]]:
+        """A CSR matrix ``[document, vocab]`` of these documents alone, and the row of each: 8 bytes for each of their terms."""
+        from scipy.sparse import vstack
+
+        wanted, ids, kept, first = set(doc_ids), self.doc_ids, [], 0
+        found: dict[str, int] = {}
+        for matrix in self.matrices():
+            here = ids[first : first + matrix.shape[0]]
+            rows = np.array([row for row, doc_id in enumerate(here) if doc_id in wanted], dtype=np.int64)
+            found |= {here[row]: len(found) + place for place, row in enumerate(rows.tolist())}
+            kept.append(matrix[rows])
+            first += matrix.shape[0]
+        return vstack(kept, format="csr"), found
+
     def postings(self) -> Iterator[Any]:
         """The same matrices turned over, ``[vocab, document]``: for each term the documents that have it."""
         return (matrix.T.tocsr() for matrix in self.matrices())
@@ -106,22 +120,20 @@ def sparse_topk(
     return best[0].numpy(), best[1].numpy()
 
 
-def sparsity(queries: Any, documents: Any) -> dict[str, float]:
+def sparsity(queries: Any, having: np.ndarray, num_documents: int) -> dict[str, float]:
     """How many terms texts have, and ``flops``: how many a query and a document share on average, were terms to stand
-    where they do by chance alone (Paria et al. 2020). From CSR matrices ``[text, vocab]``."""
+    where they do by chance alone (Paria et al. 2020).
+
+    ``queries`` is a CSR matrix ``[query, vocab]``; ``having`` the number of documents that have each term, ``[vocab]``.
+    """
+    num_documents = max(num_documents, 1)
     return {
-        "active_terms_per_query": round(active_terms(queries), 2),
-        "active_terms_per_document": round(active_terms(documents), 2),
-        "flops": round(float(shares(queries) @ shares(documents)), 4),
+        "active_terms_per_query": round(float(queries.nnz / max(queries.shape[0], 1)), 2),
+        "active_terms_per_document": round(float(having.sum() / num_documents), 2),
+        "flops": round(float(num_having(queries) / max(queries.shape[0], 1) @ having) / num_documents, 4),
     }
 
 
-def active_terms(weights: Any) -> float:
-    """Mean number of terms of a text, from a CSR matrix ``[text, vocab]``."""
-    return float(weights.nnz / max(weights.shape[0], 1))
-
-
-def shares(weights: Any) -> np.ndarray:
-    """Of each term the share of texts that have it, ``[vocab]``, in float64."""
-    counts: np.ndarray = np.bincount(weights.indices, minlength=weights.shape[1])
-    return np.asarray(counts / max(weights.shape[0], 1))
+def num_having(weights: Any) -> np.ndarray:
+    """The number of texts that have each term, ``[vocab]``, from a CSR matrix ``[text, vocab]``."""
+    return np.bincount(weights.indices, minlength=weights.shape[1])

@@ -1,52 +1,86 @@
 """The run files of an evaluation: every system on every split, each made once."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from retkd import candidates, trec
 from retkd.collections.base import Query
 from retkd.encoders import load_encoder
-from retkd.evaluation.systems import Mined, Reranked, Retrieved
+from retkd.evaluation.systems import Mined, Reranked, Retrieved, Sparse
 from retkd.evaluation.table_runs import mined_run, reranked_run
 from retkd.progress import say, track
 from retkd.resources import device
+from retkd.shards import atomic
 from retkd.stage import Inputs
 
 OpenIndex = Callable[[Path], Any]
 """Index folder -> an object with ``search(represented queries, k) -> (scores [query, k], document ids)``."""
 
 
-def rank(
-    systems: Mapping[str, Any], splits: Sequence[str], depth: int, inputs: Inputs, folder: Path, open_index: OpenIndex
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Write ``folder/<split>/<system>.run.gz`` where it is missing; timings, and the rate of cut queries by system.
+@dataclass
+class Ranked:
+    """What the systems tell beside their runs. ``timings`` are milliseconds per query, over all queries of a split at once;
+    ``truncation`` is the rate of cut queries by system; ``sparsity`` by split and sparse system how many terms it has."""
 
-    Only judged queries are ranked. Timings are milliseconds per query, over all queries of a split at once.
+    timings: dict[str, float] = field(default_factory=dict)
+    truncation: dict[str, float] = field(default_factory=dict)
+    sparsity: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+
+def rank(
+    systems: Mapping[str, Any],
+    splits: Sequence[str],
+    depth: int,
+    inputs: Inputs,
+    out: Path,
+    open_index: OpenIndex,
+) -> Ranked:
+    """Write ``out/runs/<split>/<system>.run.gz`` where it is missing. Only judged queries are ranked.
+
+    The sparsity of a split that a killed attempt ranked is read from ``out/work``, where it was written before the run.
     """
-    timings: dict[str, float] = {}
-    truncation: dict[str, float] = {}
+    folder, told = out / "runs", Ranked()
     with track("rank with each system", total=len(systems)) as step:
         for name, system in sorted(systems.items()):
-            missing = [split for split in splits if not run_path(folder, split, name).exists()]
+            sparse = isinstance(system, Sparse)
+            missing = [
+                split
+                for split in splits
+                if not run_path(folder, split, name).exists() or (sparse and not _note(out, split, name).exists())
+            ]
             if missing and isinstance(system, Retrieved):
                 found = _Retriever(system, inputs, open_index)
                 for split in missing:
-                    trec.write_run(found.run(_judged(inputs, split), depth), run_path(folder, split, name), name)
-                timings |= {f"{name}.{what}": value for what, value in found.timings.items()}
-                truncation[name] = found.truncation_rate
+                    run = found.run(_judged(inputs, split), depth)
+                    if sparse:
+                        with atomic(_note(out, split, name)) as temporary:
+                            temporary.write_text(json.dumps(found.sparsity), encoding="utf-8")
+                    trec.write_run(run, run_path(folder, split, name), name)
+                told.timings |= {f"{name}.{what}": value for what, value in found.timings.items()}
+                told.truncation[name] = found.truncation_rate
             elif missing:
                 for split in missing:
                     trec.write_run(_from_table(system, inputs, split, depth), run_path(folder, split, name), name)
+            for split in splits if sparse else ():
+                measured = json.loads(_note(out, split, name).read_text(encoding="utf-8"))
+                told.sparsity.setdefault(split, {})[name] = measured
             say(f"evaluate: {name} has ranked {', '.join(splits)}")
             step(1)
-    return timings, truncation
+    return told
 
 
 def run_path(folder: Path, split: str, system: str) -> Path:
     """Where a system's run on a split lies."""
     return folder / split / f"{system}.run.gz"
+
+
+def _note(out: Path, split: str, system: str) -> Path:
+    """Where the sparsity of a system on a split is kept until the stage is whole."""
+    return out / "work" / "sparsity" / split / f"{system}.json"
 
 
 def _judged(inputs: Inputs, split: str) -> list[Query]:
@@ -72,6 +106,9 @@ class _Retriever:
         self.tokens_per_batch = runtime.tokens_per_batch
         self.num_queries = self.num_cut = 0
         self.seconds = {"encode": 0.0, "search": 0.0}
+        self.sparse = isinstance(system, Sparse)
+        self.sparsity: dict[str, float] = {}
+        """Of the latest run, by a sparse encoder."""
 
     def run(self, queries: Sequence[Query], depth: int) -> trec.Run:
         """The run of these queries."""
@@ -82,6 +119,8 @@ class _Retriever:
         scores, doc_ids = self.index.search(represented, depth)
         self.seconds["encode"] += encoded - began
         self.seconds["search"] += time.perf_counter() - encoded
+        if self.sparse:
+            self.sparsity = self.index.sparsity(represented)
         self.num_queries += len(queries)
         self.num_cut += self._cut(texts)
         return {

@@ -35,7 +35,7 @@ class Impacts(Exporter):
     ``python -m pyserini.search.lucene --impact --topics queries-SPLIT.tsv``.
     """
 
-    WRITES: ClassVar[tuple[str, ...]] = ("sparse_encoder",)
+    WRITES: ClassVar[tuple[str, ...]] = ("sparse_encoder", "asymmetric_sparse_encoder")
 
     kind: Literal["impacts"] = "impacts"
     parity: ImpactLimits = ImpactLimits()

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from retkd.exporters.base import Encodes, Exporter
+from retkd.parts import RETRIEVERS
 from retkd.shards import atomic
 from retkd.stage import Inputs, Model
 
@@ -16,12 +17,7 @@ LEFT_OUT = {".git", ".cache", "onnx", "openvino", "README.md", ".gitattributes"}
 class SentenceTransformersFolder(Exporter):
     """The model's own files. The model card is written by whoever reports the run."""
 
-    WRITES: ClassVar[tuple[str, ...]] = (
-        "encoder",
-        "asymmetric_encoder",
-        "sparse_encoder",
-        "late_interaction_encoder",
-    )
+    WRITES: ClassVar[tuple[str, ...]] = RETRIEVERS
 
     kind: Literal["sentence_transformers"] = "sentence_transformers"
     num_compared: int | None = Field(default=64, ge=1, description="few: the files are copies")

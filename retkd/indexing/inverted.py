@@ -48,20 +48,16 @@ class InvertedIndex(EncodedIndex):
         return metrics
 
     def _measured(self, encoder: Any, vectors: Any, inputs: Inputs, paths: Sequence[Path]) -> Metrics:
-        from retkd.encoders.sparse_vectors import active_terms, shares
+        from retkd.encoders.sparse_vectors import num_having, sparsity
 
         queries = encoder.represented(_sampled(inputs), "query", inputs.runtime.tokens_per_batch)
-        num_documents, postings = len(vectors.doc_ids), 0
-        having = np.zeros(encoder.dim)
+        num_documents, having = len(vectors.doc_ids), np.zeros(encoder.dim, dtype=np.int64)
         for matrix in vectors.matrices():
-            postings += matrix.nnz
-            having += shares(matrix) * matrix.shape[0]
+            having += num_having(matrix)
         values = {
             "index": "inverted",
             "dim": encoder.dim,
-            "active_terms_per_document": round(postings / max(num_documents, 1), 2),
-            "active_terms_per_query": round(active_terms(queries), 2),
-            "flops": round(float(shares(queries) @ having) / max(num_documents, 1), 4),
+            **sparsity(queries, having, num_documents),
             "sizes": {"index_bytes": sum(path.stat().st_size for path in paths)},
         }
         cut = {"documents": vectors.truncation_rate}
@@ -88,6 +84,13 @@ class Postings:
         scores, rows = sparse_topk(queries, self._matrices(), len(self.doc_ids), k, self._memory_mib)
         found = [row[: int((top > 0).sum())] for top, row in zip(scores, rows.tolist(), strict=True)]
         return scores, [[self.doc_ids[row] for row in each] for each in found]
+
+    def sparsity(self, queries: Any) -> dict[str, float]:
+        """How many terms these queries and the documents have and share: :func:`retkd.encoders.sparse_vectors.sparsity`."""
+        from retkd.encoders.sparse_vectors import sparsity
+
+        having = sum((np.diff(terms.indptr) for terms in self._matrices()), np.zeros(queries.shape[1], dtype=np.int64))
+        return sparsity(queries, having, len(self.doc_ids))
 
     def _matrices(self) -> Iterator[Any]:
         from retkd.encoders.sparse_vectors import read_matrix

@@ -48,7 +48,9 @@ def sizes_and_speeds(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     told = {}
     for name, manifest in manifests.items():
         if manifest.get("kind") in SPEAKING:
-            values = {} if manifest["kind"] == "evaluate" else manifest.get("metrics") or {}
+            values = manifest.get("metrics") or {}
+            if manifest["kind"] == "evaluate":
+                values = {name: value for name, value in values.items() if name == "sparsity"}
             lines = [*leaves(values), *leaves(manifest.get("timings") or {})]
             if lines:
                 told[name] = lines

@@ -88,9 +88,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd.indexing.search import open_for
 
     splits = chosen_splits(inputs.collection, config.splits)
-    timings, truncation = rank(
-        config.systems, splits, config.depth, inputs, out / "runs", partial(open_for, inputs.runtime)
-    )
+    ranked = rank(config.systems, splits, config.depth, inputs, out, partial(open_for, inputs.runtime))
     results = {split: _results(config, inputs, split, out) for split in splits}
     write_artifact(out, results, _protocol(config, inputs, results))
     means = {
@@ -103,9 +101,14 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         rows_in=num_queries,
         rows_out=num_judged,
         rows_dropped={"query without judgements": num_queries - num_judged},
-        truncation_rate=truncation,
-        values={"measure": config.primary, **means, "gap_closed": {s: r["gap"]["closed"] for s, r in results.items()}},
-        timings=timings,
+        truncation_rate=ranked.truncation,
+        values={
+            "measure": config.primary,
+            **means,
+            "gap_closed": {s: r["gap"]["closed"] for s, r in results.items()},
+            **({"sparsity": ranked.sparsity} if ranked.sparsity else {}),
+        },
+        timings=ranked.timings,
     )
 
 

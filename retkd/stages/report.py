@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retkd.parts import StageInput
+from retkd.parts import RETRIEVERS, StageInput
 from retkd.stage import Inputs, Metrics, StageConfig
 
 NAME = "report"
@@ -19,10 +19,7 @@ MODELS = (
     "cross_encoder",
     "uni_encoder",
     "beca",
-    "encoder",
-    "asymmetric_encoder",
-    "sparse_encoder",
-    "late_interaction_encoder",
+    *RETRIEVERS,
     "partner",
 )
 INDEXES = ("index", "sparse_index", "late_interaction_index")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from retkd import processes
 from retkd.objectives import Objectives
-from retkd.parts import Candidates
+from retkd.parts import RETRIEVERS, Candidates
 from retkd.shards import atomic
 from retkd.stage import Inputs, Metrics, StageConfig
 from retkd.students import AnyStudent
@@ -24,7 +24,7 @@ NAME = "train"
 VERSION = 1
 SEEDED = True
 VOLATILE: tuple[str, ...] = ()
-OUTPUTS = ("encoder", "asymmetric_encoder", "sparse_encoder", "late_interaction_encoder", "partner")
+OUTPUTS = (*RETRIEVERS, "partner")
 SAMPLED_LISTS = 64
 """Candidate lists whose texts time the exits of a student, and count the terms of a sparse one."""
 
@@ -89,7 +89,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     if config.batches.stops(times):
         config = config.model_copy(update={"steps": 0})
     encoder = config.student.made(inputs.models, where, inputs.collection)
-    made = assembled(config, inputs, encoder, out / "work", where)
+    made = assembled(config, inputs, encoder, out / "work", where, lists.doc_ids)
     budget = inputs.runtime.tokens_per_batch
     trace = train(
         made.model,
@@ -178,7 +178,8 @@ def _values(
 
 def _sparsity(encoder: Any, queries: list[str], documents: list[str], tokens_per_batch: int | None) -> dict[str, float]:
     """How many terms the trained student gives to a text."""
-    from retkd.encoders.sparse_vectors import sparsity
+    from retkd.encoders.sparse_vectors import num_having, sparsity
 
     asked = encoder.represented(queries, "query", tokens_per_batch)
-    return sparsity(asked, encoder.represented(documents, "document", tokens_per_batch))
+    held = encoder.represented(documents, "document", tokens_per_batch)
+    return sparsity(asked, num_having(held), held.shape[0])

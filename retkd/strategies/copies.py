@@ -35,7 +35,18 @@ def redirected(stages: Mapping[str, Any], typed: "Recipe", name: str, names: Map
 
 
 def going_on(student: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """A student that goes on from an earlier one of its kind, which has the layers that the written one keeps."""
+    """A student that goes on from an earlier one of its kind, which has the layers that the written one keeps.
+
+    Raises :class:`RecipeError` where it is not made of one checkpoint.
+    """
+    if "base" not in student:
+        raise RecipeError(
+            "with `start: previous` each student goes on from the one before, and one of two towers has no single base",
+            where="start",
+            seen=f"a student of kind {student['kind']}",
+            allowed="scratch",
+            next_step="set `start: scratch`, or take a student of one tower",
+        )
     return {**{key: value for key, value in student.items() if key != "layers"}, "base": base}
 
 

@@ -57,7 +57,7 @@ def with_rounds(stages: dict[str, Any], typed: "Recipe", rounds: Rounds) -> tupl
             for name in reversed(chain):
                 added[names[name]] = redirected(stages, typed, name, names)
             mine = added[names[chain[-1]]]
-            kind = "sparse" if "sparse_encoder" in typed.stages[rounds.train].gives else "dense"
+            kind = "sparse" if typed.stages[rounds.train].student.REPRESENTS == "sparse_encoder" else "dense"
             nearest = {"kind": kind, "depth": typed.stages[chain[-1]].miner.depth, "model": previous}
             mine["miner"] = _miner(stages[chain[-1]]["miner"], nearest, rounds)
             if typed.stages[rounds.train].evaluate_every is None:

@@ -4,12 +4,15 @@ from typing import Any
 
 from retkd.parts import one_of, registry
 from retkd.students.asymmetric import Asymmetric
+from retkd.students.asymmetric_sparse import AsymmetricSparse
 from retkd.students.base import Student
 from retkd.students.dense import Dense
 from retkd.students.late_interaction import LateInteraction
 from retkd.students.multi_exit import MultiExit
 from retkd.students.sparse import Sparse
 
-STUDENTS: dict[str, type[Student]] = registry("students", Dense, MultiExit, Sparse, LateInteraction, Asymmetric)  # type: ignore[assignment]
+STUDENTS: dict[str, type[Student]] = registry(  # type: ignore[assignment]
+    "students", Dense, MultiExit, Sparse, LateInteraction, Asymmetric, AsymmetricSparse
+)
 
 AnyStudent: Any = one_of(STUDENTS)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from retkd.collections.base import Collection
 from retkd.parts import Encoder as EncoderField
 from retkd.parts import Part, one_of, registry
-from retkd.students.base import OneTransformer, Student
+from retkd.students.base import OneTransformer
+from retkd.students.towers import Tower, TwoTowers
 
 if TYPE_CHECKING:
     from retkd.encoders.encoder import Encoder
@@ -58,15 +57,14 @@ QUERY_TOWERS = registry("query_towers", StaticTower, TransformerTower)
 AnyQueryTower: Any = one_of(QUERY_TOWERS)
 
 
-class DocumentTower(Part):
+class DocumentTower(Tower):
     """An encoder as it is: all its layers, its pooling, its length. Frozen, it is not even run in training: its vectors
     come from the store, and those of the corpus stay right whatever becomes of the queries' tower."""
 
     base: EncoderField
-    frozen: bool = True
 
 
-class Asymmetric(Student):
+class Asymmetric(TwoTowers):
     """Two towers behind a sentence-transformers ``Router``. A vector of a query gets the documents' width by a linear
     layer where it has another, and length 1 where theirs have."""
 
@@ -75,20 +73,6 @@ class Asymmetric(Student):
     kind: Literal["asymmetric"] = "asymmetric"
     query: AnyQueryTower = StaticTower()
     document: DocumentTower
-    prompts: dict[Literal["query", "document"], str] | None = Field(
-        default=None,
-        description="of queries; a frozen document tower keeps its own. Default: those of the document tower",
-    )
-
-    @property
-    def stored_documents(self) -> str | None:
-        """The document tower's base, where it is frozen."""
-        return self.document.base if self.document.frozen else None
-
-    @property
-    def needs_whole_passes(self) -> str | None:
-        """Always: the sides' passes differ."""
-        return "an asymmetric student"
 
     def made(self, models: "Mapping[str, Model]", device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student."""
@@ -107,14 +91,8 @@ class Asymmetric(Student):
         if self.document.frozen:
             document.requires_grad_(False)
         router = Router.for_query_document(modules, list(document))
-        prompts: Any = self._prompts(dict(document.prompts or {}))
+        prompts: Any = self.prompts_over(document)
         return Encoder(SentenceTransformer(modules=[router], prompts=prompts, device=device))
-
-    def _prompts(self, of_documents: dict[str, Any]) -> dict[Any, Any]:
-        if self.prompts is None:
-            return of_documents
-        kept = {"document": of_documents["document"]} if self.document.frozen and "document" in of_documents else {}
-        return {**self.prompts, **kept}
 
 
 def _widened(query: list[Any], width: int) -> list[Any]:

@@ -41,6 +41,7 @@ class Sparse(OneTransformer):
     def build(self, folder: Path, device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student from the base checkpoint in ``folder``."""
         from sentence_transformers import SparseEncoder as Loaded
+        from sentence_transformers.base.modules import Router
         from sentence_transformers.sparse_encoder.modules import SpladePooling
 
         from retkd.encoders.sparse_encoder import SparseEncoder
@@ -50,7 +51,7 @@ class Sparse(OneTransformer):
         size = transformer.auto_model.get_output_embeddings().weight.shape[0]
         modules: list[Any] = [transformer, SpladePooling(self.pooling, embedding_dimension=size)]
         if self.query == "inference_free":
-            modules = [_routed(modules, transformer.tokenizer, size)]
+            modules = [Router.for_query_document([term_weights(transformer.tokenizer, size)], modules)]
         prompts: Any = self.prompts if self.prompts is not None else told_of(folder).get("prompts")
         model = Loaded(modules=modules, prompts=prompts, device=device, max_active_dims=self.max_active)
         return SparseEncoder(model)
@@ -98,21 +99,24 @@ def _is(model: Any, name: str, parameter: Any) -> bool:
     return any(found is parameter for key, found in model.named_parameters(remove_duplicate=False) if key == name)
 
 
-def _routed(document: list[Any], tokenizer: Any, size: int) -> Any:
-    """Documents through these modules, queries through one weight per term, 1 to begin with."""
+def term_weights(tokenizer: Any, size: int) -> Any:
+    """The module that reads a text as a bag of word pieces with one learned weight each, 1 to begin with."""
     import torch
-    from sentence_transformers.base.modules import Router
     from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
-    return Router.for_query_document([SparseStaticEmbedding(tokenizer, torch.ones(size))], document)
+    return SparseStaticEmbedding(tokenizer, torch.ones(size))
 
 
 def _first_module(folder: Path) -> Path:
-    """Where the transformer of a sentence-transformers or transformers folder lies."""
+    """Where the transformer of a sentence-transformers or transformers folder lies; of two towers that of documents."""
     listed = folder / "modules.json"
     if not listed.is_file():
         return folder
-    return folder / str(json.loads(listed.read_text(encoding="utf-8"))[0]["path"])
+    first = folder / str(json.loads(listed.read_text(encoding="utf-8"))[0]["path"])
+    routed = first / "router_config.json"
+    if not routed.is_file():
+        return first
+    return first / str(json.loads(routed.read_text(encoding="utf-8"))["structure"]["document"][0])
 
 
 def _no_masked_lm(folder: Path, error: Exception) -> Exception:

@@ -12,6 +12,7 @@ from retkd.teachers.late_interaction import LateInteraction
 from retkd.teachers.llm_listwise import LLMListwise
 from retkd.teachers.llm_pointwise import LLMPointwise
 from retkd.teachers.llm_setwise import LLMPairwise, LLMSetwise
+from retkd.teachers.sparse import SparseTeacher
 from retkd.teachers.uni_encoder import UniEncoderTeacher
 
 TEACHERS = registry(
@@ -21,6 +22,7 @@ TEACHERS = registry(
     BecaTeacher,
     LateInteraction,
     BiEncoder,
+    SparseTeacher,
     Ensemble,
     Imported,
     LLMPointwise,

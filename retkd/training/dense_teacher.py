@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,15 +16,18 @@ from retkd.encoders.vectors import corpus_vectors
 from retkd.shards import atomic
 from retkd.stage import Inputs
 
+if TYPE_CHECKING:
+    from retkd.training.stored_terms import TermRows
+
 
 @dataclass(frozen=True)
 class DenseTeacher:
-    """``documents`` is a memory map ``[document, dim]``, ``queries`` ``[query, dim]``; rows are found by id.
+    """``documents`` is a memory map ``[document, dim]``, or gives such rows; ``queries`` ``[query, dim]``; rows are found by id.
 
     ``queries`` is None of an encoder whose stored documents alone are read.
     """
 
-    documents: np.ndarray
+    documents: "np.ndarray | TermRows"
     queries: np.ndarray | None
     document_row: dict[str, int]
     query_row: dict[str, int]

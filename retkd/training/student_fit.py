@@ -42,12 +42,29 @@ def _of_student(config: "Config", term: Any) -> Iterator[str]:
             f"the objective {term.kind} reads {' or '.join(WHAT[each] for each in term.students)}, and a student "
             f"of kind {student.kind} gives {WHAT[given]}: leave it out, or take a student of kind {able}"
         )
+    if student.stored_documents is not None:
+        yield from _of_stored_documents(config, term)
     if term.needs_exits and not student.folders:
         yield f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
     if term.reads_layers and student.kind != "dense":
         yield f"the objective {term.kind} reads layers, which a student of kind {student.kind} does not give: use `dense`"
     if term.reads_layers and adaptation is not None:
         yield f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
+
+
+def _of_stored_documents(config: "Config", term: Any) -> Iterator[str]:
+    """Of a term beside a frozen document tower."""
+    tower = config.student.stored_documents
+    if term.REGULARISES and getattr(term, "side", None) == "document":
+        yield (
+            f"the objective {term.kind} with `side: document` restrains documents, and those of a frozen tower stay as "
+            "they are: leave it out, or set `document.frozen: false`"
+        )
+    if config.student.REPRESENTS == "sparse_encoder" and tower in term.encoders:
+        yield (
+            f"the objective {term.kind} reads dense vectors of {tower}, which is the student's sparse document tower: "
+            "name a dense encoder, or a teacher whose scores the lists hold"
+        )
 
 
 def _of_languages(config: "Config", term: Any) -> Iterator[str]:

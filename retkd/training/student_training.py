@@ -1,6 +1,6 @@
 """What a train stage trains, put together: the student under its objective, its batches, and what is trained beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Inputs
 from retkd.training.collator import Collator
-from retkd.training.dense_teacher import dense_teachers, vectors_read
+from retkd.training.dense_teacher import DenseTeacher, dense_teachers, vectors_read
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.layer_teachers import layer_teachers, stack_of
 from retkd.training.passes import passes
+from retkd.training.stored_terms import stored_terms
 from retkd.training.translated_lists import TranslatedLists
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ def training_lists(config: "Config", inputs: Inputs, rows: Any) -> tuple[Candida
     return lists, lists if told is None else TranslatedLists(lists, told, inputs.seed)
 
 
-def assembled(config: "Config", inputs: Inputs, encoder: Encoder, work: Path, device: str) -> Assembled:
-    """Everything that is trained. Without steps no teacher is loaded and no term is bound."""
+def assembled(
+    config: "Config", inputs: Inputs, encoder: Encoder, work: Path, device: str, doc_ids: Iterable[str]
+) -> Assembled:
+    """Everything that is trained, on lists of these documents. Without steps no teacher is loaded and no term is bound."""
     stored = config.student.stored_documents
-    taught = (_written(config), stored) if config.steps else ([], None)
-    teachers = dense_teachers(taught[0], "train", inputs, device, work, taught[1])
+    teachers = _teachers(config, inputs, work, device, doc_ids) if config.steps else {}
     companion = config.student.companion(encoder) if config.steps else None
     student, training = _student(
         config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
@@ -71,6 +73,19 @@ def assembled(config: "Config", inputs: Inputs, encoder: Encoder, work: Path, de
     )
     model, both, optimizer = partner.beside(student, collator, config)
     return Assembled(student, model, both, partner, companion, optimizer)
+
+
+def _teachers(
+    config: "Config", inputs: Inputs, work: Path, device: str, doc_ids: Iterable[str]
+) -> dict[str, DenseTeacher]:
+    """What teaches whole batches, and what holds the student's stored documents."""
+    stored, written = config.student.stored_documents, _written(config)
+    if stored is None or config.student.REPRESENTS != "sparse_encoder":
+        return dense_teachers(written, "train", inputs, device, work, stored)
+    return {
+        **dense_teachers(written, "train", inputs, device, work),
+        stored: stored_terms(stored, doc_ids, inputs, device),
+    }
 
 
 def _written(config: "Config") -> list[Any]:

@@ -192,3 +192,31 @@ def test_a_config_that_cannot_be_run_says_why(settings, message):
 def test_rr_is_shown_as_mrr():
     config = evaluate.Config(systems=SYSTEMS, measures=["RR@10", "nDCG@10"], primary="RR@10")
     assert (config.measures, config.primary) == (["MRR@10", "nDCG@10"], "MRR@10")
+
+
+def test_the_sparsity_of_a_split_that_a_killed_attempt_ranked_is_told_too(tmp_path):
+    from retkd.encoders.sparse_encoder import SparseEncoder
+    from tests.tiny import tiny_sparse_encoder
+
+    models = {"splade": tiny_sparse_encoder(tmp_path / "splade")}
+    inputs = tiny_inputs(tmp_path, models, {"index": tmp_path / "index"}, seed=5)
+    (tmp_path / "index").mkdir()
+    index.run(index.Config(model="splade", recipe="inverted"), inputs, tmp_path / "index")
+    systems = {"student": {"kind": "sparse", "model": "splade", "index": "index"}}
+    whole = run(inputs, tmp_path / "out", systems=systems)
+    assert set(whole.values["sparsity"]) == {"dev", "test"}
+    encoder = SparseEncoder.load(models["splade"])
+    queries = encoder.represented([q.text for q in inputs.collection.queries("test")], "query").toarray() != 0
+    documents = encoder.represented([d.full_text for d in inputs.collection.documents()], "document").toarray() != 0
+    assert whole.values["sparsity"]["test"]["student"] == {
+        "active_terms_per_query": pytest.approx(queries.sum(axis=1).mean(), abs=0.005),
+        "active_terms_per_document": pytest.approx(documents.sum(axis=1).mean(), abs=0.005),
+        "flops": pytest.approx(queries.mean(axis=0) @ documents.mean(axis=0), abs=0.00005),
+    }
+    again = run(inputs, tmp_path / "out", systems=systems)
+    assert again.timings == {}
+    assert again.values == whole.values
+    (tmp_path / "out" / "work" / "sparsity" / "test" / "student.json").unlink()
+    assert run(inputs, tmp_path / "out", systems=systems).values == whole.values
+    before = contents(tmp_path / "out")
+    assert not [name for name in before if "sparsity" in name.parts and name.parts[0] != "work"]

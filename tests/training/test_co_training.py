@@ -242,7 +242,7 @@ def test_texts_go_through_an_encoder_as_they_go_through_the_student(
     ready = inputs({"score": scored}, {"base": encoder_folder})
     ready = replace(ready, runtime=ready.runtime.model_copy(update={"grad_cache": True}))
     config = Config(**CONFIG, co_train=encoder())
-    made = assembled(config, ready, student(encoder_folder), tmp_path, "cpu")
+    made = assembled(config, ready, student(encoder_folder), tmp_path, "cpu", [])
     assert made.partner.model.passes == made.student.passes
     assert made.student.passes.grad_cache
 
