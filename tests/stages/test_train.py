@@ -328,6 +328,7 @@ ADAPTATIONS = [
     Gradual(until=0.9),
     Lora(rank=4, keep_adapter=True),
     Prune(sparsity=0.4, warmup=0.2, until=0.7, learning_rate=0.5),
+    Prune(sparsity=0.4, warmup=0.2, until=0.7, learning_rate=0.5, width=True, sublayers=True, two_sided=True),
 ]
 
 
