@@ -5,10 +5,14 @@ CoFi: Xia et al. 2022, section 3.1. A parameter stays where all masks that it st
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from retkd.students.hard_concrete import kept_probability
+
+State = tuple[int, int | None]
+"""Pairs of parts that were found, and the layer whose attention part waits for its feed-forward part."""
 
 
 class Cost(NamedTuple):
@@ -93,13 +97,14 @@ def cut(logits: Joint, costs: Costs, target: float, width: bool, sublayers: bool
 def shape(logits: Joint, costs: Costs, target: float, width: bool) -> tuple[int, int, int, int]:
     """Layers, heads, intermediate and hidden dimensions that stay, the parameters being at most what ``target`` leaves.
 
-    As many layers and heads as the masks expect, the heads being the mean of what those over heads and over hidden dimensions
-    expect, and as many intermediate dimensions as fit. Heads go where more than their share of the intermediate dimensions
-    would have to, and come back where no intermediate dimension is left to be kept; layers go where not even one fits.
+    As many layers and heads as the masks expect, once their logits are brought to that size, see :func:`fitted`; the heads
+    are the mean of what the masks over heads and over hidden dimensions expect. Then as many intermediate dimensions as
+    fit. Heads go where more than their share of the intermediate dimensions would have to, and come back where none has to;
+    layers go where not even one intermediate dimension fits.
     """
     num_layers, num_heads = logits.heads.shape
     dims, inner = len(logits.hidden), logits.inner.shape[1]
-    expected = Joint(*(kept_probability(each) for each in logits))
+    expected = fitted(logits, costs, target, width)
     allowed = (1 - target) * costs.of(num_layers, num_heads, inner, dims) + 1e-9
 
     def hidden(heads: int) -> int:
@@ -123,6 +128,26 @@ def shape(logits: Joint, costs: Costs, target: float, width: bool) -> tuple[int,
     raise ValueError(f"no layer is left at a sparsity of {target:g}")
 
 
+def fitted(logits: Joint, costs: Costs, target: float, width: bool) -> Joint:
+    """Probabilities of an expected size of just what ``target`` leaves: all logits are moved by one number.
+
+    So masks that were pulled too far, or not far enough, still say what matters more. Without ``width`` heads and hidden
+    dimensions are all there.
+    """
+    ones = Joint(*(torch.ones_like(each, dtype=torch.float64) for each in logits))
+    allowed = (1 - target) * float(joint_size(ones, costs))
+
+    def moved(shift: float) -> Joint:
+        found = Joint(*(kept_probability(each.double() + shift) for each in logits))
+        return found if width else found._replace(heads=ones.heads, hidden=ones.hidden)
+
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if float(joint_size(moved(middle), costs)) > allowed else (middle, high)
+    return moved(low)
+
+
 def alternating(
     attention: Float[Tensor, "layer"], feed_forward: Float[Tensor, "layer"], count: int
 ) -> list[tuple[int, int]]:
@@ -132,15 +157,18 @@ def alternating(
     [(0, 1), (2, 2)]
     """
     told = list(zip(attention.tolist(), feed_forward.tolist(), strict=True))
-    best: dict[tuple[int, int | None], tuple[float, list[tuple[int, int]]]] = {(0, None): (0.0, [])}
+    best: dict[State, tuple[float, list[tuple[int, int]]]] = {(0, None): (0.0, [])}
     for layer, (first, second) in enumerate(told):
         found = dict(best)
         for (done, waiting), (total, pairs) in best.items():
-            if waiting is None:
-                steps = [((done, layer), total + first, pairs)]
-                steps += [((done + 1, None), total + first + second, [*pairs, (layer, layer)])]
-            else:
-                steps = [((done + 1, None), total + second, [*pairs, (waiting, layer)])]
+            steps: list[tuple[State, float, list[tuple[int, int]]]] = (
+                [
+                    ((done, layer), total + first, pairs),
+                    ((done + 1, None), total + first + second, [*pairs, (layer, layer)]),
+                ]
+                if waiting is None
+                else [((done + 1, None), total + second, [*pairs, (waiting, layer)])]
+            )
             for state, value, chosen in steps:
                 if state not in found or value > found[state][0]:
                     found[state] = (value, chosen)

@@ -77,9 +77,8 @@ class Masking(Companion):
         found = {}
         if self.drawn is not None:
             target = target_at(self.progress, self.part.sparsity, self.part.warmup)
-            found["sparsity"] = pull(
-                self.expected_sparsity, target, *self.logits.multipliers, two_sided=self.part.two_sided
-            )
+            linear, quadratic = self.logits.multipliers
+            found["sparsity"] = pull(self.expected_sparsity, target, linear, quadratic, self.part.two_sided)
         if self.teacher is not None:
             found["layers"] = self.teacher.loss(batch, self.alive(self.masks))
         return found

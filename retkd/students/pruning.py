@@ -47,7 +47,10 @@ class Prune(Adaptation):
     distillation: LayerDistillation | None = LayerDistillation()
     width: bool = Field(default=False, description="masks over heads and hidden dimensions too")
     sublayers: bool = Field(default=False, description="masks over attention and feed-forward parts, not whole layers")
-    two_sided: bool = Field(default=False, description="pull back what went beyond the sparsity (CoFi, not TinyCLIP)")
+    two_sided: bool = Field(
+        default=False,
+        description="pull back what went beyond the sparsity: CoFi, from a `multiplier` of 0; not TinyCLIP",
+    )
 
     @model_validator(mode="after")
     def _settles_after_the_warmup(self) -> "Prune":

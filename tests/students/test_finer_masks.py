@@ -213,7 +213,15 @@ def test_every_mask_is_pulled_and_taught(base: Path) -> None:
 
 def test_descent_reaches_the_sparsity_and_two_sides_come_back_to_it(base: Path) -> None:
     for two_sided in (False, True):
-        _, masks = pruned(base, width=True, sublayers=True, two_sided=two_sided, distillation=None, warmup=0.0)
+        _, masks = pruned(
+            base,
+            width=True,
+            sublayers=True,
+            two_sided=two_sided,
+            multiplier=0 if two_sided else 10,
+            distillation=None,
+            warmup=0.0,
+        )
         optimizer = torch.optim.Adam(masks.parameters(), lr=0.1)
         batch: Any = None
         for _ in range(150):
@@ -222,8 +230,8 @@ def test_descent_reaches_the_sparsity_and_two_sides_come_back_to_it(base: Path) 
             masks.terms(batch)["sparsity"].backward()
             optimizer.step()
         found = float(masks.expected_sparsity.detach())
-        assert found > 0.49
-        assert not two_sided or found == pytest.approx(0.5, abs=0.1)
+        assert found > (0.45 if two_sided else 0.49)
+        assert not two_sided or found == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_unpruned_student_has_nothing_to_learn_from_itself(base: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from retkd.layers import stack
 from retkd.students.blocks import blocks, costs, taken_out
 from retkd.students.hard_concrete import kept_probability
-from retkd.students.joint_masks import Cost, Costs, Cut, Joint, alternating, cut, joint_size, shape
+from retkd.students.joint_masks import Cost, Costs, Cut, Joint, alternating, cut, fitted, joint_size, shape
 from tests.architectures import made
 
 KINDS = {"bert": {}, "distilbert": {}, "roberta": {}, "electra": {"embedding_size": 16}}
@@ -141,17 +141,25 @@ def test_the_shape_is_what_the_masks_expect() -> None:
     assert kept.inner == {layer: [place for place in range(64) if place % 4 > 1] for layer in (0, 1, 3, 5)}
 
 
-def test_room_left_by_the_intermediate_dimensions_goes_to_heads() -> None:
-    """The masks expect one head of four, but all may stay."""
-    logits = Joint(torch.ones(6) * 9, torch.ones(6) * 9, torch.ones(6, 4) * -9, torch.ones(6, 64), torch.ones(32) * -9)
-    assert shape(logits, TOLD, 1e-6, width=True)[:2] == (6, 3)
-    assert shape(logits, TOLD, 0.0, width=True) == (6, 4, 64, 32)
+@pytest.mark.parametrize("width", [False, True])
+@pytest.mark.parametrize("shift", [-6.0, 0.0, 6.0])
+def test_masks_that_were_pulled_too_far_still_say_what_matters_more(width: bool, shift: float) -> None:
+    """The same is left wherever all logits together stand; the expected size is what the sparsity leaves."""
+    logits = scattered(0)
+    moved = Joint(*(each + shift for each in logits))
+    allowed = 0.4 * TOLD.of(6, 4, 64, 32)
+    assert float(joint_size(fitted(moved, TOLD, 0.6, width), TOLD)) == pytest.approx(allowed, rel=1e-6)
+    assert cut(moved, TOLD, 0.6, width, sublayers=True) == cut(logits, TOLD, 0.6, width, sublayers=True)
+
+
+def test_nothing_goes_where_nothing_has_to() -> None:
+    assert shape(scattered(0), TOLD, 0.0, width=True) == (6, 4, 64, 32)
 
 
 def test_each_layer_keeps_its_own_heads() -> None:
     heads = torch.tensor([[9.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 9.0]])
-    logits = Joint(torch.ones(2), torch.ones(2), heads, torch.zeros(2, 64), torch.arange(32.0))
-    kept = cut(logits, TOLD, 0.9, width=True, sublayers=True)
-    assert len(kept.heads[0]) == 1
+    layers = torch.full((2,), 40.0)
+    logits = Joint(layers, layers, heads, torch.zeros(2, 64), torch.arange(32.0) / 8)
+    kept = cut(logits, TOLD, 0.94, width=True, sublayers=True)
     assert kept.heads == {0: [0], 1: [3]}
     assert kept.hidden == list(range(24, 32))
