@@ -51,10 +51,17 @@ def target_at(progress: float, target: float, warmup: float) -> float:
 
 
 def pull(
-    sparsity: Float[Tensor, ""], target: float, linear: Float[Tensor, ""], quadratic: Float[Tensor, ""]
+    sparsity: Float[Tensor, ""],
+    target: float,
+    linear: Float[Tensor, ""],
+    quadratic: Float[Tensor, ""],
+    two_sided: bool = False,
 ) -> Float[Tensor, ""]:
-    """The Lagrangian of what is missing to ``target``; 0 once it is reached (TinyCLIP; CoFi's has two sides)."""
-    missing = (target - sparsity).clamp(min=0.0)
+    """The Lagrangian of what is missing to ``target``; 0 once it is reached (TinyCLIP).
+
+    With two sides, as CoFi has it, what went beyond the target is pulled back.
+    """
+    missing = target - sparsity if two_sided else (target - sparsity).clamp(min=0.0)
     return linear * missing + quadratic * missing**2
 
 

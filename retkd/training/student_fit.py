@@ -50,6 +50,8 @@ def _of_student(config: "Config", term: Any) -> Iterator[str]:
         yield f"the objective {term.kind} reads layers, which a student of kind {student.kind} does not give: use `dense`"
     if term.reads_layers and adaptation is not None:
         yield f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
+    if term.kind == "matryoshka" and getattr(adaptation, "width", False):
+        yield "matryoshka trains the first coordinates, of which `width` of the adaptation prune takes some out: leave one out"
 
 
 def _of_stored_documents(config: "Config", term: Any) -> Iterator[str]:

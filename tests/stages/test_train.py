@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from retkd import candidates
 from retkd.encoders.encoder import Encoder
@@ -16,6 +17,7 @@ from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.in_batch_kl import InBatchKL
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.matryoshka import Matryoshka
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from retkd.students.gradual import Gradual
@@ -328,6 +330,7 @@ ADAPTATIONS = [
     Gradual(until=0.9),
     Lora(rank=4, keep_adapter=True),
     Prune(sparsity=0.4, warmup=0.2, until=0.7, learning_rate=0.5),
+    Prune(sparsity=0.4, warmup=0.2, until=0.7, learning_rate=0.5, width=True, sublayers=True, two_sided=True),
 ]
 
 
@@ -355,6 +358,13 @@ def test_an_adapted_student_is_trained_stopped_and_published(
     assert ("sparsity" in steps[0], "sparsity" in steps[-1]) == (
         (True, False) if adaptation.kind == "prune" else (False,) * 2
     )
+
+
+def test_the_first_coordinates_are_not_trained_where_some_of_them_go() -> None:
+    terms = [Matryoshka(dims=[8], terms=[InfoNCE()])]
+    with pytest.raises(ValidationError, match="matryoshka trains the first coordinates, of which `width` of the"):
+        changed(student=Dense(base="base", adaptation=Prune(sparsity=0.5, width=True)), objective=terms)
+    changed(student=Dense(base="base", adaptation=Prune(sparsity=0.5)), objective=terms)
 
 
 def test_without_steps_an_adapted_student_is_its_base(ready: Any, tmp_path: Path, encoder_folder: Path) -> None:

@@ -105,6 +105,18 @@ def test_the_pull_is_nothing_once_the_target_is_reached() -> None:
     assert float(pull(torch.tensor(0.7), 0.6, linear, quadratic)) == 0.0
 
 
+def test_with_two_sides_the_pull_brings_back_what_went_beyond() -> None:
+    """As CoFi's: its multipliers are ours with the sign of the difference."""
+    linear, quadratic = torch.tensor(2.0), torch.tensor(10.0)
+    beyond = torch.tensor(0.7, requires_grad=True)
+    value = pull(beyond, 0.6, linear, quadratic, two_sided=True)
+    value.backward()
+    assert float(value.detach()) == pytest.approx(2 * -0.1 + 10 * 0.01)
+    assert float(beyond.grad) == pytest.approx(-2 + 2 * 10 * 0.1, abs=1e-5)  # type: ignore[arg-type]
+    short = torch.tensor(0.5)
+    assert pull(short, 0.6, linear, quadratic, two_sided=True) == pull(short, 0.6, linear, quadratic)
+
+
 def test_the_alignment_is_nearest_and_monotone() -> None:
     distances = torch.tensor([[0.9, 0.1, 0.2, 0.3], [0.4, 0.5, 0.1, 0.2], [0.3, 0.9, 0.2, 0.5]])
     assert aligned(distances, [0, 1, 2, 3]) == [0, 0, 2]

@@ -44,7 +44,7 @@ def scatter(masks: Masks, seed: int = 0) -> None:
 def test_masks_of_one_change_nothing(base: Path) -> None:
     encoder, masks = pruned(base)
     encoder.model.train()
-    masks.drawn = torch.ones(4), torch.ones(4, 64)
+    masks.drawn = {"layers": torch.ones(4), "inner": torch.ones(4, 64)}
     found = encoder.forward(encoder.tokenize(TEXTS, "document"), "document")
     assert np.allclose(found.detach().numpy(), Encoder.load(base).encode(TEXTS, "document"), atol=1e-6)
 
@@ -52,7 +52,7 @@ def test_masks_of_one_change_nothing(base: Path) -> None:
 def test_a_layer_of_mask_zero_hands_on_what_it_was_given(base: Path) -> None:
     encoder, masks = pruned(base)
     encoder.model.train()
-    masks.drawn = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.ones(4, 64)
+    masks.drawn = {"layers": torch.tensor([1.0, 0.0, 1.0, 0.0]), "inner": torch.ones(4, 64)}
     found = encoder.forward(encoder.tokenize(TEXTS, "document"), "document").detach().numpy()
     expected = Dense(base="base", layers=[0, 2], dropout=0.0).build(base, "cpu")
     expected.model.eval()
@@ -139,7 +139,7 @@ def test_the_unpruned_student_has_nothing_to_learn_from_itself(base: Path) -> No
     batch = Collator(encoder)(examples(4))["batch"]
     encoder.model.train()
     masks.begin(0.0)
-    masks.drawn = torch.ones(4), torch.ones(4, 64)
+    masks.drawn = {"layers": torch.ones(4), "inner": torch.ones(4, 64)}
     for chunk in (batch.queries, *batch.documents):
         encoder.model(dict(chunk))
     assert float(masks.terms(batch)["layers"].detach()) == pytest.approx(0.0, abs=1e-10)
@@ -153,7 +153,7 @@ def test_the_distillation_of_layers_by_hand(base: Path) -> None:
     assert set(found) == {"layers"}
     batch = Collator(encoder)(examples(4))["batch"]
     whole, small = (Encoder.load(base).model[0].auto_model for _ in range(2))
-    for layer, mask in zip(small.encoder.layer, masks.binary[1], strict=True):
+    for layer, mask in zip(small.encoder.layer, masks.binary["inner"], strict=True):
         with torch.no_grad():
             layer.output.dense.weight.mul_(mask)
     keep_layers(small, [0, 2], "base")
