@@ -122,11 +122,14 @@ def on_words(layers: str) -> list[str]:
 RATES = "learning_rate: 3.0e-4, warmup_steps: 6"
 TAUGHT = objective(IN_BATCH, "{kind: cosine, model: encoder}")
 FOUR = "[0, 2, 4, 5]"
+ROUNDS = "rounds={count: 3, start: previous, miner: fused}"
 LIMITS = {
     "2 layers": TAUGHT,
     "2 layers, words first": [*on_words("[0, 5]"), *TAUGHT],
     "4 layers": [f"stages.train.student.layers={FOUR}", *TAUGHT],
     "4 layers, words first": [*on_words(FOUR), *TAUGHT],
+    "2 layers, 3 rounds": [ROUNDS, *TAUGHT],
+    "4 layers, 3 rounds": [ROUNDS, f"stages.train.student.layers={FOUR}", *TAUGHT],
 }
 """What keeps the student from its teacher: texts, or layers?"""
 
