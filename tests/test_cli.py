@@ -264,7 +264,7 @@ def test_a_misspelt_model_is_told_with_its_line(retkd: Retkd, recipe: Path) -> N
     code, _, err = retkd("validate", recipe, "--set", "stages.index.model=trian")
     assert code == 2
     assert "there is no stage and no folder 'trian'" in err
-    assert "tiny.yaml:" in err
+    assert "where: --set, key stages.index.model" in err
     assert "did you mean 'train'?" in err
 
 
