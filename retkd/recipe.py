@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError
 from retkd.expansion import expanded
+from retkd.expected import expected_problems
 from retkd.overrides import parsed
 from retkd.parts import Part
 from retkd.problems import Lines, problems_of
@@ -113,7 +114,9 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     whole = expanded(draft.raw, typed)
     _require([*draft.astray(whole), *shape_problems(typed, lines)], lines)
     recipe = _validated(draft.set_late(whole), lines)
-    _require(reference_problems(recipe, lines) or shape_problems(recipe, lines), lines)
+    _require(
+        reference_problems(recipe, lines) or [*shape_problems(recipe, lines), *expected_problems(recipe, lines)], lines
+    )
     return recipe
 
 

@@ -110,12 +110,10 @@ def test_until_stops_there(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
     [
         ("{measure: nDCG@10, value: 0.0, tolerance: 1.0}", 0, "within tolerance"),
         ("{measure: nDCG@10, value: 2.0, tolerance: 0.5}", 3, "fail"),
-        ("{measure: P@3, value: 0.5, tolerance: 1.0}", 3, "fail"),
-        ("{system: student2, value: 0.5, tolerance: 1.0}", 3, "fail"),
     ],
 )
 def test_expected_numbers(retkd: Retkd, recipe: Path, workspace: Path, expected: str, code: int, outcome: str) -> None:
-    """Within tolerance, missed, and two that are missing, which is a fail."""
+    """Within tolerance, and missed."""
     found, out, _ = retkd("run", recipe, "--workspace", workspace, "--set", f"expected=[{expected}]")
     assert found == code
     assert outcome in out
