@@ -130,7 +130,9 @@ def validate(
 
 @app.command("ls")
 def list_(
-    what: Annotated[str, typer.Argument(help="recipes, indexes, formats, kinds, a kind, or a key")] = "recipes",
+    what: Annotated[
+        str, typer.Argument(help="recipes, indexes, formats, kinds, a family, a kind, or a key")
+    ] = "recipes",
 ) -> None:
     """List the recipes, the index recipes, the formats of other tools, the kinds of parts, or the keys of one kind or key."""
     from retkd import recipes, screen
