@@ -198,6 +198,8 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert target.read_text().startswith("# Purpose:")
     assert "\nname: my\n" in target.read_text()
     assert f"# Command: retkd run {target}   (a copy of quickstart.yaml" in target.read_text()
+    assert f"# Small:   retkd run {target} --set budget=small\n" in target.read_text()
+    assert "retkd run pipelines" not in target.read_text()
     code, _, err = retkd("cp", "quickstart", target)
     assert code == 1
     assert "nothing was written" in err
