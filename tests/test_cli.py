@@ -275,8 +275,10 @@ def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, r
     shutil.copytree(recipe.parent / "collection", folder)
     for split in ("train", "dev"):
         (folder / "qrels" / f"{split}.tsv").unlink()
-    code, _, err = retkd("run", recipe, "--workspace", tmp_path / "runs", "--set", f"collection.path={folder}")
-    assert code == 1
+    told = ("--workspace", tmp_path / "runs", "--set", f"collection.path={folder}")
+    assert retkd("run", recipe, "--dry-run", *told)[0] == 2
+    code, _, err = retkd("run", recipe, *told)
+    assert code == 2
     assert "trains on the split train, which the collection does not have" in err
     assert "seen: splits: test" in err
     assert "transfer:" in err
@@ -335,7 +337,7 @@ def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(
     for split in ("dev", "test"):
         (folder / "qrels" / f"{split}.tsv").unlink()
     code, _, err = retkd("run", recipe, "--set", f"collection.path={folder}", "--workspace", tmp_path / "runs")
-    assert code == 1
+    assert code == 2
     assert "the collection has none of the splits dev, test" in err
     assert not list((tmp_path / "runs").glob("artifacts/*/manifest.json"))
 
