@@ -29,7 +29,7 @@ def expected_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
             where=lines.where(("expected", number, key)),
             seen=seen,
             allowed=", ".join(known) or "none: the recipe has no stage of kind evaluate",
-            next_step=meant(seen, known) or "evaluate it, or take this line out of `expected`",
+            next_step=meant(seen, known) or "evaluate it, take this line out, or expect nothing: --set expected=[]",
         )
         for number, line in enumerate(recipe.expected)
         for key, seen, known in _missing(line, evaluations)

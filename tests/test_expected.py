@@ -64,7 +64,7 @@ def test_systems_of_controls_the_gap_and_other_names_of_a_measure(tmp_path: Path
 
 def test_a_measure_that_is_right_and_not_evaluated(tmp_path: Path) -> None:
     path = with_lines(tmp_path, TEXT, "{measure: P@3, value: 0.5}")
-    assert error_of(path).endswith("next step: evaluate it, or take this line out of `expected`")
+    assert error_of(path).endswith("next step: evaluate it, take this line out, or expect nothing: --set expected=[]")
     assert load(path, ["stages.evaluate.measures=[nDCG@10, P@3]"])
     assert load(path, ["expected=[]"])
 
