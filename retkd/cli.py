@@ -130,7 +130,9 @@ def validate(
 
 @app.command("ls")
 def list_(
-    what: Annotated[str, typer.Argument(help="recipes, indexes, formats, kinds, a kind, or a key")] = "recipes",
+    what: Annotated[
+        str, typer.Argument(help="recipes, indexes, formats, kinds, a family, a kind, or a key")
+    ] = "recipes",
 ) -> None:
     """List the recipes, the index recipes, the formats of other tools, the kinds of parts, or the keys of one kind or key."""
     from retkd import recipes, screen
@@ -177,7 +179,7 @@ def copy(
 
 
 def _copy_recipe(recipe: str, target: Path) -> None:
-    """The copy's `name` becomes the file's, so that the runs do not mix."""
+    """The copy's `name` becomes the file's, so that the runs do not mix, and the commands of its head name the copy."""
     from retkd.recipes import located
 
     source = located(Path(recipe))
@@ -189,12 +191,10 @@ def _copy_recipe(recipe: str, target: Path) -> None:
         raise RetkdError("the target's folder does not exist; nothing was written", where=target.parent)
     text = source.read_text(encoding="utf-8")
     named = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
-    named = re.sub(
-        r"^# Command: .*$",
-        f"# Command: retkd run {target}   (a copy of {source.name}, whose numbers follow)",
-        named,
-        flags=re.MULTILINE,
-    )
+    command, own = f"retkd run {target}", rf"^(#.*: +)retkd run (?:\S*/)?{re.escape(source.stem)}(?:\.yaml)?(?!\S)"
+    head = f"# Command: {command}   (a copy of {source.name}, whose numbers follow)"
+    named = re.sub(r"^# Command: .*$", lambda found: head, named, flags=re.MULTILINE)
+    named = re.sub(own, lambda found: found[1] + command, named, flags=re.MULTILINE)
     target.write_text(named, encoding="utf-8")
     typer.echo(f"{source.name} -> {target}, named {target.stem}: its results will lie under runs/{target.stem}")
 

@@ -100,5 +100,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'known: depth, kind'
     """
     names = sorted(str(k) for k in known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "known: " + (", ".join(names) or "none")
+    return meant(name, names) or "known: " + (", ".join(names) or "none")
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """``did you mean 'depth'?`` when a known name is close."""
+    close = difflib.get_close_matches(str(name), sorted(map(str, known)), n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else None

@@ -2,13 +2,16 @@
 
 import copy
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from retkd.errors import RecipeError
 from retkd.progress import say
+
+if TYPE_CHECKING:
+    from retkd.problems import Lines
 
 Setting = tuple[tuple[str, ...], Any]
 
@@ -29,14 +32,8 @@ def parsed(item: str) -> Setting:
         raise RecipeError("the value of --set is not YAML", where=key, seen=value) from error
 
 
-def _dotted(path: Sequence[str]) -> str:
-    return ".".join(path)
-
-
-def applied(
-    raw: Mapping[str, Any], settings: Iterable[Setting], where: Callable[[tuple[str, ...]], str] = _dotted
-) -> dict[str, Any]:
-    """A deep copy of ``raw`` with the settings made, in order. ``where`` tells in errors where a setting is written.
+def applied(raw: Mapping[str, Any], settings: Iterable[Setting], lines: "Lines | None" = None) -> dict[str, Any]:
+    """A deep copy of ``raw`` with the settings made, in order. ``lines`` tell in errors where a setting is written.
 
     Another ``kind`` begins that part afresh: its old keys belonged to the old kind, and a line on standard error says which
     are lost. Kinds are set first, so that the order of the settings does not matter.
@@ -47,13 +44,16 @@ def applied(
     changed = copy.deepcopy(dict(raw))
     settings = sorted(settings, key=lambda setting: setting[0][-1] != "kind")
     for path, value in settings:
+        where = ".".join(path) if lines is None else lines.where(path)
         holder: Any = changed
         for step in path[:-1]:
-            holder = _child(holder, step, where(path))
+            holder = _child(holder, step, where)
         if path[-1] == "kind" and isinstance(holder, dict) and holder.get("kind", value) != value:
-            again = {other[len(path) - 1] for other, _ in settings if other[: len(path) - 1] == path[:-1]}
-            _afresh(holder, value, again, where(path))
-        _put(holder, path[-1], value, where(path))
+            again = {other for other, _ in settings if other[: len(path) - 1] == path[:-1] and len(other) >= len(path)}
+            _afresh(holder, value, {other[len(path) - 1] for other in again}, where)
+            if lines is not None:
+                lines.afresh(path, again)
+        _put(holder, path[-1], value, where)
     return changed
 
 

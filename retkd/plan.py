@@ -9,7 +9,7 @@ from retkd import workspace as ws
 from retkd.collections.base import Collection, chosen_splits
 from retkd.collections.generated import WithTrainQueries
 from retkd.digests import differences
-from retkd.errors import DataError, RecipeError
+from retkd.errors import RecipeError
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
 from retkd.references import files_of, inputs_of, model_folders, models_of, queries_of, run_order
@@ -73,7 +73,7 @@ class Resolver:
         return self._collections[label]
 
     def require_splits(self, names: Sequence[str]) -> None:
-        """Raise :class:`DataError` at once, not after an hour of mining, when a stage has no split to train or evaluate on."""
+        """Raise :class:`RecipeError` at once, not after an hour of mining, when a stage has no split to train or evaluate on."""
         for name in names:
             config = self.recipe.stages[name]
             splits = self._collection(name).splits
@@ -81,7 +81,7 @@ class Resolver:
                 chosen_splits(self._collection(name), config.splits)
             generated = queries_of(self.recipe.stages, name)
             if config.kind in TRAINING and config.steps > 0 and "train" not in splits and generated is None:
-                raise DataError(
+                raise RecipeError(
                     f"the stage {name!r} trains on the split train, which the collection does not have",
                     where=f"recipe {self.recipe.name}, collection of kind {self.recipe.collection_of(name).kind}",
                     seen=f"splits: {', '.join(splits)}",

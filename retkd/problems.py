@@ -1,5 +1,6 @@
 """Pydantic's validation errors told in retkd's way: recipe, key, line, value seen, what is allowed, did you mean."""
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import UnionType
@@ -37,12 +38,29 @@ class Lines:
     def _put(self, node: Any, at: tuple[str, ...]) -> None:
         self.places[at] = f"{self.path}:{node.start_mark.line + 1}"
 
-    def moved(self, at: tuple[str, ...], to: tuple[str, ...]) -> None:
+    def moved(self, at: tuple[str, ...], to: tuple[str, ...], note: str = "") -> None:
         """What is written at ``at`` is the value of ``to``, in the place of what was written there."""
-        found = {(*to, *path[len(at) :]): place for path, place in self.places.items() if path[: len(at)] == at}
-        if found:
-            kept = {path: place for path, place in self.places.items() if path[: len(to)] != to}
-            self.places = {to[:length]: found[to] for length in range(1, len(to))} | kept | found
+        found = {(*to, *path[len(at) :]): place + note for path, place in self.places.items() if path[: len(at)] == at}
+        self._put_over(to, {to: f"{self._nearest(at)}{note}"} | found)
+
+    def told(self, to: tuple[str, ...], place: str) -> None:
+        """The value of ``to`` does not stand in the file, but in a place of this name."""
+        self._put_over(to, {to: place})
+
+    def _put_over(self, to: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
+        kept = {path: place for path, place in self.places.items() if path[: len(to)] != to}
+        self.places = {to[:length]: found[to] for length in range(1, len(to))} | kept | found
+
+    def afresh(self, kind: tuple[str, ...], again: Collection[tuple[str, ...]]) -> None:
+        """The part whose key ``kind`` was set begins where that stands; of the keys below it those set ``again`` are left."""
+        part = kind[:-1]
+
+        def stays(path: tuple[str, ...]) -> bool:
+            return path[: len(part)] != part or any(path[: len(key)] == key for key in again)
+
+        place = self._nearest(kind)
+        self.places = {path: place for path, place in self.places.items() if stays(path)}
+        self.places[part] = place
 
     def over(self, base: "Lines", keys: Collection[str]) -> "Lines":
         """These lines for ``keys`` of the recipe and all that is not in ``base``, the lines of ``base`` for the rest."""
@@ -52,19 +70,25 @@ class Lines:
     def where(self, at: Path_) -> str:
         """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written."""
         steps = tuple(map(str, at))
+        return f"{self._nearest(steps)}, key {'.'.join(steps)}"
+
+    def _nearest(self, steps: tuple[str, ...]) -> str:
         places = (self.places.get(steps[:length]) for length in range(len(steps), 0, -1))
-        place = next((place for place in places if place is not None), self.path)
-        return f"{place}, key {'.'.join(steps)}"
+        return next((place for place in places if place is not None), str(self.path))
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], lines: Lines) -> list[RecipeError]:
+def problems_of(
+    error: ValidationError, model: type[BaseModel], lines: Lines, beside: Sequence[str] = ()
+) -> list[RecipeError]:
     """Every error of a failed validation of ``model`` as a :class:`RecipeError`, one per key and value.
+
+    ``beside``: keys of a file that are no fields of ``model``.
 
     A value that fits no member of a union fails once per member: these messages are joined by "or".
     """
     found: dict[tuple[object, object, object], RecipeError] = {}
     for each in error.errors(include_url=False):
-        problem = _problem(each, model, lines)
+        problem = _problem(each, model, lines, beside)
         same = (problem.where, problem.seen, problem.what if problem.seen is None else None)
         if same in found:
             problem = RecipeError(f"{found[same].what}, or: {problem.what}", where=problem.where, seen=problem.seen)
@@ -72,12 +96,12 @@ def problems_of(error: ValidationError, model: type[BaseModel], lines: Lines) ->
     return list(found.values())
 
 
-def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
+def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[str]) -> RecipeError:
     path, holder = _walked(error["loc"], model)
     where, seen = lines.where(path), _short(error["input"])
     match error["type"]:
         case "extra_forbidden":
-            known = list(holder.model_fields) if holder else []
+            known = [*(holder.model_fields if holder else ()), *(beside if holder is model else ())]
             return RecipeError(
                 f"unknown key {path[-1]!r}",
                 where=where,
@@ -103,6 +127,14 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines) -> RecipeError:
             return RecipeError("this must be a mapping of keys to values", where=where, seen=seen)
         case "list_type":
             return RecipeError("this must be a list", where=where, seen=seen)
+        case "string_pattern_mismatch" if path == ("name",):
+            fit = re.sub(r"[^A-Za-z0-9._-]+", "-", str(error["input"])).strip("-._") or "my-recipe"
+            return RecipeError(
+                "the name of a recipe is of letters, digits, `.`, `_` and `-`, and begins with a letter or a digit",
+                where=where,
+                seen=seen,
+                next_step=f"write `name: {fit}` in the recipe, or --set name={fit}",
+            )
     message = error["msg"].removeprefix("Value error, ")
     return RecipeError(message, where=where, seen=seen)
 

@@ -9,10 +9,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError
 from retkd.expansion import expanded
+from retkd.expected import expected_problems
 from retkd.overrides import parsed
 from retkd.parts import Part
 from retkd.problems import Lines, problems_of
-from retkd.recipe_file import drafted
+from retkd.recipe_file import BESIDE, drafted
 from retkd.references import reference_problems
 from retkd.shapes import shape_problems
 from retkd.stage import Runtime
@@ -104,27 +105,32 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     Overrides win over the budget, the budget over the file. Raises :class:`RecipeError` with every problem found.
     """
     draft = drafted(path)
-    settings = [parsed(item) for item in overrides]
-    if seed is not None:
-        settings.append((("seed",), seed))
-    draft.set(draft.budget(settings))
-    draft.set(settings)
-    typed = _checked(_validated(draft.raw, draft.lines), draft.lines)
-    return _checked(_validated(draft.set_late(expanded(draft.raw, typed)), draft.lines), draft.lines)
+    draft.override(
+        {"--set": [parsed(item) for item in overrides], "--seed": [] if seed is None else [(("seed",), seed)]}
+    )
+    lines = draft.lines
+    typed = _validated(draft.raw, lines)
+    _require(reference_problems(typed, lines), lines)
+    whole = expanded(draft.raw, typed)
+    _require([*draft.astray(whole), *shape_problems(typed, lines)], lines)
+    recipe = _validated(draft.set_late(whole), lines)
+    _require(
+        reference_problems(recipe, lines) or [*shape_problems(recipe, lines), *expected_problems(recipe, lines)], lines
+    )
+    return recipe
 
 
-def _checked(recipe: Recipe, lines: Lines) -> Recipe:
-    problems = reference_problems(recipe, lines) or shape_problems(recipe, lines)
+def _require(problems: list[RecipeError], lines: Lines) -> None:
+    """Raise :class:`RecipeError` with all problems where there are any."""
     if problems:
         raise RecipeError(f"the recipe {lines.path} cannot be run: {_count(problems)}", problems=problems)
-    return recipe
 
 
 def _validated(raw: Mapping[str, Any], lines: Lines) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        problems = problems_of(error, Recipe, lines)
+        problems = problems_of(error, Recipe, lines, BESIDE)
         raise RecipeError(f"the recipe {lines.path} is not valid: {_count(problems)}", problems=problems) from None
 
 

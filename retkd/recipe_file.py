@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from retkd.errors import RecipeError, did_you_mean
 from retkd.overrides import Setting, applied
 from retkd.problems import Lines
 from retkd.recipes import located
+
+BESIDE = ("extends", "set")
+"""Keys of a recipe file that are no keys of a recipe: they say how to make it out of another."""
 
 
 @dataclass
@@ -36,12 +39,26 @@ class Draft:
 
     def settings(self, told: Mapping[str, Any], *at: str) -> list[Setting]:
         """The dotted keys that are written at ``at``; their lines become those of the keys that they set."""
-        found = []
+        found, note = [], f" (budget {at[1]})" if at[0] == "budgets" else ""
         for key, value in told.items():
             path = tuple(str(key).split("."))
-            self.lines.moved((*at, str(key)), path)
+            self.lines.moved((*at, str(key)), path, note)
             found.append((path, value))
         return found
+
+    def override(self, options: Mapping[str, Sequence[Setting]]) -> None:
+        """Make the settings of a command line, by the option that gives them, over those of the budget."""
+        settings = [each for given in options.values() for each in given]
+        self._tell(options)
+        budget = self.budget(settings)
+        self._tell(options)
+        self.set(budget)
+        self.set(settings)
+
+    def _tell(self, options: Mapping[str, Sequence[Setting]]) -> None:
+        for option, given in options.items():
+            for path, _ in given:
+                self.lines.told(path, option)
 
     def set(self, settings: Iterable[Setting]) -> None:
         """Make the settings; those of stages that are not written have to wait until they are known."""
@@ -50,20 +67,25 @@ class Draft:
         new = {path[1] for path in written if path[2:] in ((), ("kind",))}
         known = {*self.mapping("stages"), *new}
         late = [each for each in settings if each[0][0] == "stages" and len(each[0]) > 2 and each[0][1] not in known]
-        self.raw = applied(self.raw, [each for each in settings if each not in late], self.lines.where)
+        self.raw = applied(self.raw, [each for each in settings if each not in late], self.lines)
         self.late += late
+
+    def astray(self, whole: Mapping[str, Any]) -> list[RecipeError]:
+        """A problem for each setting of a stage that the recipe neither has nor implies; ``whole`` has all its stages."""
+        return [
+            RecipeError(
+                f"the recipe has no stage {path[1]!r}",
+                where=self.lines.where(path),
+                allowed=", ".join(whole["stages"]),
+                next_step=did_you_mean(path[1], whole["stages"]),
+            )
+            for path, _ in self.late
+            if path[1] not in whole["stages"]
+        ]
 
     def set_late(self, whole: dict[str, Any]) -> dict[str, Any]:
         """The recipe with all its stages and the settings that waited for them."""
-        for path, _ in self.late:
-            if path[1] not in whole["stages"]:
-                raise RecipeError(
-                    f"the recipe has no stage {path[1]!r}",
-                    where=self.lines.where(path) if path in self.lines.places else f"--set {'.'.join(path)}",
-                    allowed=", ".join(whole["stages"]),
-                    next_step=did_you_mean(path[1], whole["stages"]),
-                )
-        return applied(whole, self.late, self.lines.where)
+        return applied(whole, self.late, self.lines)
 
     def budget(self, overrides: Iterable[Setting]) -> list[Setting]:
         """The settings of the budget that the recipe, or one of the overrides, names."""
@@ -103,9 +125,10 @@ def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
                 where=draft.lines.where(("stages",)),
                 next_step="put what differs under `set`, as in `set: {stages.train.steps: 10}`; a new stage goes there whole",
             )
-        raw.setdefault("name", path.stem)
         other = drafted(base, (*below, path.resolve()))
-        draft = Draft({**other.raw, **raw}, draft.lines.over(other.lines, {*raw, "set"}), other.late)
+        draft = Draft({**other.raw, "name": path.stem, **raw}, draft.lines.over(other.lines, {*raw, "set"}), other.late)
+        if "name" not in raw:
+            draft.lines.told(("name",), f"{path}, which has no `name` and so takes that of its file")
     draft.set(draft.settings(changes, "set"))
     return draft
 

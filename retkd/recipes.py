@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from retkd.errors import RecipeError, did_you_mean
+from retkd.errors import RecipeError, did_you_mean, meant
 from retkd.shipped import folder
 
 
@@ -31,10 +32,19 @@ def _recipes() -> Iterator[tuple[str, Path]]:
         yield path.relative_to(root).with_suffix("").as_posix(), path
 
 
+HEADER = re.compile(r"[A-Z][a-z]+( \([^)]*\))?:")
+"""What begins another line of a file's head, such as ``Command:`` or ``Expected (seed 13):``."""
+
+
 def headline(path: Path) -> str:
-    """The first comment line of a YAML file: its purpose."""
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return first.removeprefix("#").strip().removeprefix("Purpose:").strip() if first.startswith("#") else ""
+    """What a YAML file's head tells first, its purpose: up to the next line that begins with a word and a colon."""
+    comments = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    first, *rest = [line.removeprefix("#").strip() for line in comments] or [""]
+    return " ".join([first.removeprefix("Purpose:").strip(), *takewhile(lambda line: not _begins(line), rest)])
+
+
+def _begins(line: str) -> bool:
+    return not line or HEADER.match(line) is not None
 
 
 def listed() -> list[tuple[str, str]]:
@@ -62,26 +72,46 @@ def kinds() -> list[tuple[str, str]]:
 
 def keys(word: str) -> list[tuple[str, str]]:
     """(key, what it takes) of a kind, or of several of that name in different families; else of a key of a recipe; else
-    of every kind that has that key. Raises :class:`RecipeError`.
+    of every kind that has that key. Of a family (kind, what it is); of a recipe, an index recipe or a format its purpose.
+    Raises :class:`RecipeError`.
     """
-    families = _families()
-    rows = _of_kinds(word, families) or _of_recipe(word) or _of_key(word, families)
-    if not rows:
-        known = [
-            "recipes",
-            "indexes",
-            "formats",
-            "kinds",
-            *_recipe_keys(),
-            *(k for known in families.values() for k in known),
+    families, named = _families(), _named()
+    rows = (
+        _of_kinds(word, families)
+        or _of_recipe(word)
+        or [*_of_key(word, families), *_of_family(word, families)]
+        or [
+            (f"{list_}: {name}", purpose)
+            for list_, purposes in named.items()
+            for name, purpose in purposes.items()
+            if word in (name, name.rpartition("/")[2])
         ]
-        raise RecipeError(
-            "ls lists recipes, indexes, formats, kinds, or the keys of a kind or of a key",
-            seen=word,
-            allowed="recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows",
-            next_step=did_you_mean(word, known),
-        )
+    )
+    if not rows:
+        raise _nothing(word, {*_recipe_keys(), *families, *chain(*families.values(), *named.values())})
     return rows
+
+
+def _nothing(word: str, known: set[str]) -> RecipeError:
+    lists = ("recipes", "indexes", "formats", "kinds")
+    return RecipeError(
+        "nothing of that name can be listed",
+        seen=word,
+        allowed=f"{', '.join(lists)}; a name that one of these shows; a family such as objectives; a key of a recipe",
+        next_step=meant(word, {*lists, *known}) or "`retkd ls kinds` shows the families and all their kinds",
+    )
+
+
+def _named() -> dict[str, dict[str, str]]:
+    """List -> name -> purpose of what is listed and has no keys."""
+    return {"recipe": dict(listed()), "index recipe": dict(listed_indexes()), "format": dict(listed_formats())}
+
+
+def _of_family(family: str, families: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (f"{family}: {kind}", plain((_configuration(part).__doc__ or "").partition("\n\n")[0]))
+        for kind, part in families.get(family, {}).items()
+    ]
 
 
 def _of_kinds(kind: str, families: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,18 +1,18 @@
-"""What a student asks of its base and the base's config.json denies: told before a model is loaded, where the base is here."""
+"""What a recipe asks of a model and the model's files deny: told before a model is loaded, where the model is here."""
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import ModelError, RecipeError
-from retkd.models import local
+from retkd.known_shapes import known_stack, student_stack, student_width, vector_width
+from retkd.objectives.layered import LayerObjective
 from retkd.objectives.matryoshka import Matryoshka
+from retkd.objectives.wrapper import Wrapper
 from retkd.problems import Path_
-from retkd.references import named_stage
 from retkd.students.base import OneTransformer
 from retkd.students.dense import Dense
 from retkd.students.initialisation import kept
+from retkd.students.multi_exit import MultiExit
 
 if TYPE_CHECKING:
     from retkd.problems import Lines
@@ -20,50 +20,62 @@ if TYPE_CHECKING:
 
 
 def shape_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
-    """A problem for each train stage that keeps layers, or cuts to Matryoshka widths, that its base does not have."""
+    """A problem for each key of a stage that asks for layers, or for a width, that its models do not have."""
     return [
         RecipeError(
-            error.what, where=lines.where(path), seen=error.seen, allowed=error.allowed, next_step=error.next_step
+            error.what,
+            where=lines.where(("stages", name, *path)),
+            seen=error.seen,
+            allowed=error.allowed,
+            next_step=error.next_step,
         )
         for name, config in recipe.stages.items()
-        if config.kind == "train" and isinstance(config.student, OneTransformer)
-        if named_stage(recipe.stages, config.student.base) is None
-        and (folder := local(config.student.base)) is not None
-        for path, error in _problems(("stages", name), config, folder)
+        for path, error in _problems(recipe.stages, config)
     ]
 
 
-def _problems(at: Path_, config: Any, folder: Path) -> Iterator[tuple[Path_, ModelError]]:
-    student, shape = config.student, _read(folder / "config.json")
-    num_layers = shape.get("num_hidden_layers", shape.get("n_layers"))
-    if isinstance(num_layers, int):
-        try:
-            kept(student.layers, num_layers, student.base)
-        except ModelError as error:
-            yield (*at, "student", "layers"), error
-    width = shape.get("hidden_size", shape.get("dim"))
-    if not isinstance(width, int) or not _as_wide_as_its_base(student, folder):
-        return
-    for number, term in enumerate(config.objective):
-        if isinstance(term, Matryoshka):
-            try:
-                term.require_dims(width)
-            except ModelError as error:
-                yield (*at, "objective", number, "dims"), error
+def _problems(stages: Mapping[str, Any], config: Any) -> Iterator[tuple[Path_, ModelError]]:
+    """(where in the stage, problem)."""
+    if config.kind == "train" and isinstance(config.student, OneTransformer):
+        yield from _of_layers(stages, config.student)
+        yield from _of_terms(stages, config)
+    if getattr(config, "dim", None) is not None and (width := vector_width(stages, config.model)) is not None:
+        from retkd.encoders.truncation import require_narrower
+
+        yield from _raised(("dim",), lambda: require_narrower(config.dim, width, config.model))
 
 
-def _as_wide_as_its_base(student: OneTransformer, folder: Path) -> bool:
-    """Whether the student's vectors are hidden states of the base: nothing makes them narrower, nor puts several together."""
-    told = _read(folder / "1_Pooling" / "config.json")
-    modes = told.get("pooling_mode", [key for key, on in told.items() if key.startswith("pooling_mode_") and on])
-    pooled = isinstance(modes, str) or len(modes) <= 1
-    return isinstance(student, Dense) and not student.initialisation and (pooled or student.pooling is not None)
+def _of_layers(stages: Mapping[str, Any], student: OneTransformer) -> Iterator[tuple[Path_, ModelError]]:
+    base = known_stack(stages, student.base)
+    if base is not None:
+        yield from _raised(("student", "layers"), lambda: kept(student.layers, base.layers, student.base))
+    own = student_stack(stages, student)
+    if isinstance(student, MultiExit) and own is not None:
+        yield from _raised(("student", "exits"), lambda: student.require_all_layers(own.layers))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none: what is wrong with the model is told when it is loaded."""
+def _of_terms(stages: Mapping[str, Any], config: Any) -> Iterator[tuple[Path_, ModelError]]:
+    stack = student_stack(stages, config.student)
+    width = student_width(stages, config.student) if isinstance(config.student, Dense) else None
+    for path, term in _terms(config.objective, ("objective",)):
+        if isinstance(term, LayerObjective):
+            for key, error in term.misfits(stack, known_stack(stages, term.model)):
+                yield (*path, key), error
+        if isinstance(term, Matryoshka) and width is not None:
+            yield from _raised((*path, "dims"), lambda term=term: term.require_dims(width))
+
+
+def _terms(objective: Sequence[Any], at: Path_) -> Iterator[tuple[Path_, Any]]:
+    """(where, term) of all terms, those inside others too."""
+    for number, term in enumerate(objective):
+        yield (*at, number), term
+        if isinstance(term, Wrapper):
+            yield from _terms(term.terms, (*at, number, "terms"))
+
+
+def _raised(path: Path_, check: Any) -> Iterator[tuple[Path_, ModelError]]:
+    """The problem that a check raises, if it does."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
+        check()
+    except ModelError as error:
+        yield path, error

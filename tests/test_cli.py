@@ -110,12 +110,10 @@ def test_until_stops_there(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
     [
         ("{measure: nDCG@10, value: 0.0, tolerance: 1.0}", 0, "within tolerance"),
         ("{measure: nDCG@10, value: 2.0, tolerance: 0.5}", 3, "fail"),
-        ("{measure: P@3, value: 0.5, tolerance: 1.0}", 3, "fail"),
-        ("{system: student2, value: 0.5, tolerance: 1.0}", 3, "fail"),
     ],
 )
 def test_expected_numbers(retkd: Retkd, recipe: Path, workspace: Path, expected: str, code: int, outcome: str) -> None:
-    """Within tolerance, missed, and two that are missing, which is a fail."""
+    """Within tolerance, and missed."""
     found, out, _ = retkd("run", recipe, "--workspace", workspace, "--set", f"expected=[{expected}]")
     assert found == code
     assert outcome in out
@@ -200,6 +198,8 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert target.read_text().startswith("# Purpose:")
     assert "\nname: my\n" in target.read_text()
     assert f"# Command: retkd run {target}   (a copy of quickstart.yaml" in target.read_text()
+    assert f"# Small:   retkd run {target} --set budget=small\n" in target.read_text()
+    assert "retkd run pipelines" not in target.read_text()
     code, _, err = retkd("cp", "quickstart", target)
     assert code == 1
     assert "nothing was written" in err
@@ -264,7 +264,7 @@ def test_a_misspelt_model_is_told_with_its_line(retkd: Retkd, recipe: Path) -> N
     code, _, err = retkd("validate", recipe, "--set", "stages.index.model=trian")
     assert code == 2
     assert "there is no stage and no folder 'trian'" in err
-    assert "tiny.yaml:" in err
+    assert "where: --set, key stages.index.model" in err
     assert "did you mean 'train'?" in err
 
 
@@ -275,8 +275,10 @@ def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, r
     shutil.copytree(recipe.parent / "collection", folder)
     for split in ("train", "dev"):
         (folder / "qrels" / f"{split}.tsv").unlink()
-    code, _, err = retkd("run", recipe, "--workspace", tmp_path / "runs", "--set", f"collection.path={folder}")
-    assert code == 1
+    told = ("--workspace", tmp_path / "runs", "--set", f"collection.path={folder}")
+    assert retkd("run", recipe, "--dry-run", *told)[0] == 2
+    code, _, err = retkd("run", recipe, *told)
+    assert code == 2
     assert "trains on the split train, which the collection does not have" in err
     assert "seen: splits: test" in err
     assert "transfer:" in err
@@ -335,7 +337,7 @@ def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(
     for split in ("dev", "test"):
         (folder / "qrels" / f"{split}.tsv").unlink()
     code, _, err = retkd("run", recipe, "--set", f"collection.path={folder}", "--workspace", tmp_path / "runs")
-    assert code == 1
+    assert code == 2
     assert "the collection has none of the splits dev, test" in err
     assert not list((tmp_path / "runs").glob("artifacts/*/manifest.json"))
 

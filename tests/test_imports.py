@@ -31,6 +31,7 @@ ABOVE_STAGES = (
     "expansion",
     "history",
     "keys",
+    "known_shapes",
     "plan",
     "recipe",
     "recipe_file",

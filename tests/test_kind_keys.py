@@ -30,11 +30,36 @@ def test_an_unknown_kind() -> None:
     with pytest.raises(RecipeError) as error:
         recipes.keys("bm2")
     assert str(error.value) == (
-        "ls lists recipes, indexes, formats, kinds, or the keys of a kind or of a key\n"
+        "nothing of that name can be listed\n"
         "  seen: bm2\n"
-        "  allowed: recipes, indexes, formats, kinds, or one that `retkd ls kinds` shows\n"
+        "  allowed: recipes, indexes, formats, kinds; a name that one of these shows; a family such as objectives; "
+        "a key of a recipe\n"
         "  next step: did you mean 'bm25'?"
     )
+    with pytest.raises(RecipeError) as error:
+        recipes.keys("xyzzy")
+    assert str(error.value).endswith("  next step: `retkd ls kinds` shows the families and all their kinds")
+
+
+def test_a_family_tells_its_kinds_and_a_name_of_a_list_its_purpose() -> None:
+    rows = dict(recipes.keys("objectives"))
+    assert len(rows) > 50
+    assert rows["objectives: minilm_v2"].startswith("retkd.losses.relations.relation_kl, summed over relations")
+    assert all(rows.values())
+    assert {"stages: score.teachers", "teachers: cross_encoder"} <= set(dict(recipes.keys("teachers")))
+    assert recipes.keys("flat") == [("index recipe: flat", "Exact search in FAISS: every query against every vector.")]
+    assert [left for left, _ in recipes.keys("disco")] == ["recipe: methods/disco"]
+    assert recipes.keys("quickstart")[0][1].startswith("a real distillation in minutes")
+    assert recipes.keys("flagembedding")[0][0] == "format: flagembedding"
+
+
+def test_a_purpose_may_go_on_over_several_lines() -> None:
+    told = dict(recipes.listed())
+    assert told["methods/disco"].startswith("DiSCo (Lupart et al. 2025): a student reads the conversation")
+    assert told["methods/disco"].endswith("over the union of what both have found.")
+    assert told["quickstart"].endswith("Nothing is fetched from a hub.")
+    assert dict(recipes.listed_indexes())["ivf"].endswith("8,192 at 8.8 M (see retkd/indexing/factory.py).")
+    assert not [purpose for purpose in told.values() if "Command:" in purpose or "Hardware:" in purpose]
 
 
 def test_the_keys_of_a_recipe_tell_what_stands_below_them() -> None:
@@ -54,7 +79,10 @@ def test_a_key_of_a_kind_is_told_with_the_kinds_that_have_it() -> None:
     assert {left for left, _ in recipes.keys("num_negatives")} >= {"samplers: random.num_negatives"}
 
 
-@pytest.mark.parametrize(("word", "meant"), [("chian", "chain"), ("veiws", "views"), ("formts", "formats")])
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("chian", "chain"), ("veiws", "views"), ("formts", "formats"), ("objctives", "objectives"), ("flatt", "flat")],
+)
 def test_a_misspelt_word(word: str, meant: str) -> None:
     with pytest.raises(RecipeError, match=f"did you mean '{meant}'"):
         recipes.keys(word)

@@ -97,6 +97,11 @@ def test_through_a_value_that_has_no_keys(item: str, seen: str) -> None:
     assert str(error.value) == (f"an override goes through a value that has no keys\n  where: {where}\n  seen: {seen}")
 
 
+def test_a_part_may_be_set_whole_after_its_kind() -> None:
+    settings = [parsed("stages.train.kind=teach"), parsed("stages.train={kind: train, steps: 3}")]
+    assert applied(RAW, settings)["stages"]["train"] == {"kind": "train", "steps": 3}
+
+
 def test_the_order_of_a_kind_and_its_keys_does_not_matter() -> None:
     settings = [parsed("stages.train.steps=10"), parsed("stages.train.kind=teach")]
     assert applied(RAW, settings)["stages"]["train"] == {"kind": "teach", "steps": 10}

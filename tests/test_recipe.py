@@ -46,7 +46,7 @@ def test_an_unknown_budget(tmp_path: Path) -> None:
     path = written(tmp_path, BUDGETS)
     assert error_of(path, "budget=smal") == (
         "the recipe has no budget 'smal'\n"
-        f"  where: {path}, key budget\n"
+        "  where: --set, key budget\n"
         "  seen: smal\n"
         "  allowed: small, nothing\n"
         "  next step: did you mean 'small'?"
@@ -54,7 +54,7 @@ def test_an_unknown_budget(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert error_of(path, "budget=small") == (
         "the recipe has no budget 'small'\n"
-        f"  where: {path}, key budget\n"
+        "  where: --set, key budget\n"
         "  seen: small\n"
         "  allowed: none: the recipe has no `budgets`\n"
         "  next step: known: none"
@@ -144,16 +144,92 @@ def test_a_set_that_is_wrong_has_the_line_of_the_file_that_wrote_it(tmp_path: Pa
     told = error_of(path, "budget=small", "stages.select.seed=x")
     assert {line.removeprefix("      where: ") for line in told.splitlines() if "where: " in line} == {
         f"{path}:9, key stages.mine.miner.dept",
-        f"{base}:{line_of('  select:')}, key stages.select.seed",
+        "--set, key stages.select.seed",
         f"{path}:10, key stages.train.student.layer",
         f"{path}:7, key stages.train.objective.1.weight",
         f"{path}:6, key stages.train.steps",
-        f"{path}:4, key stages.train.batch_queries",
+        f"{path}:4 (budget small), key stages.train.batch_queries",
     }
     path = extending(tmp_path, "set:\n  stages.train.objective.5.weight: 2\n")
     assert f"where: {path}:3, key stages.train.objective.5.weight\n" in error_of(path)
     path = extending(tmp_path, "set: {}\n")
-    assert f"where: {base}:{line_of('steps: 30')}, " in error_of(path, "stages.train.steps=-1")
+    written(tmp_path, **{"steps: 30": "steps: -1"})
+    assert f"where: {base}:{line_of('steps: 30')}, key stages.train.steps\n" in error_of(path)
+
+
+def test_a_mistake_on_the_command_line_is_told_as_one(tmp_path: Path) -> None:
+    path = extending(tmp_path, "set: {stages.train.steps: 4}\n")
+    for setting, key in (
+        ("stages.train.steps=-1", "stages.train.steps"),
+        ("stages.train.student={kind: dense, bas: x, base: y}", "stages.train.student.bas"),
+        ("stages.train.student.kind=sparse", "stages.train.student.base"),
+        ("stages.train.objective.9.weight=2", "stages.train.objective.9.weight"),
+        ("stages.contrl.steps=2", "stages.contrl.steps"),
+        ("stages.control.steps=-2", "stages.control.steps"),
+        ("stages.train.candidates=selct", "stages.train.candidates"),
+    ):
+        assert f"where: --set, key {key}\n" in f"{error_of(path, setting)}\n"
+    with pytest.raises(RecipeError, match="where: --seed, key seed\n"):
+        load(path, seed=-1)
+
+
+def test_what_another_kind_lacks_is_told_where_the_kind_is_set(tmp_path: Path) -> None:
+    path = extending(tmp_path, "set:\n  stages.mine.miner.depth: 9\n  stages.mine.miner.kind: dense\n")
+    assert f"the key 'model' is missing\n      where: {path}:4, key stages.mine.miner.model" in error_of(path)
+    path = extending(tmp_path, "set:\n  stages.mine.miner.dept: 9\n  stages.mine.miner.kind: random\n")
+    assert f"where: {path}:3, key stages.mine.miner.dept\n" in error_of(path)
+    path = extending(tmp_path, "set: {stages.control.student.kind: sparse, stages.control.stepz: 3}\n")
+    told = error_of(path, "stages.control.student={kind: dense}")
+    assert "where: --set, key stages.control.student.base" in told
+    assert f"where: {path}:2, key stages.control.stepz" in told
+
+
+def test_a_key_of_a_budget_that_another_kind_does_not_know(tmp_path: Path) -> None:
+    written(tmp_path, TEXT + "budgets:\n  small:\n    collection.share: 0.5\n")
+    path = tmp_path / "other.yaml"
+    path.write_text("extends: recipe.yaml\n")
+    told = error_of(path, "budget=small")
+    assert "unknown key 'share'\n" in told
+    assert (
+        f"where: {tmp_path / 'recipe.yaml'}:{len(TEXT.splitlines()) + 3} (budget small), key collection.share\n" in told
+    )
+    told = error_of(path, "budget=new", "budgets.new={collection.share: 0.5}")
+    assert "where: --set (budget new), key collection.share\n" in told
+
+
+def test_misspelt_stages_are_told_together_and_beside_shapes(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text('{"num_hidden_layers": 2, "hidden_size": 32}')
+    path = extending(
+        tmp_path, f"set:\n  stages.trian.steps: 3\n  stages.train.student.base: {base}\n  stages.contrl.steps: 3\n"
+    )
+    told = error_of(path)
+    assert f"the recipe {path} cannot be run: 3 problems\n" in told
+    for line, key in ((3, "trian.steps"), (5, "contrl.steps")):
+        assert f"where: {path}:{line}, key stages.{key}\n" in told
+    assert "key stages.train.student.layers\n" in told
+
+
+def test_sets_is_told_to_be_set(tmp_path: Path) -> None:
+    assert error_of(extending(tmp_path, "sets: {seed: 3}\n")).endswith("next step: did you mean 'set'?")
+    assert error_of(written(tmp_path, TEXT + "extend: x\n")).endswith("next step: did you mean 'extends'?")
+
+
+def test_a_file_whose_name_is_none_for_a_recipe(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "my first (try).yaml"
+    path.write_text("extends: recipe.yaml\n")
+    assert error_of(path) == (
+        f"the recipe {path} is not valid: 1 problem\n"
+        "  - the name of a recipe is of letters, digits, `.`, `_` and `-`, and begins with a letter or a digit\n"
+        f"      where: {path}, which has no `name` and so takes that of its file, key name\n"
+        "      seen: 'my first (try)'\n"
+        "      next step: write `name: my-first-try` in the recipe, or --set name=my-first-try"
+    )
+    assert load(path, ["name=mine"]).name == "mine"
+    path.write_text("extends: recipe.yaml\nname: a/b\n")
+    assert f"where: {path}:2, key name\n" in error_of(path)
 
 
 def test_a_misspelt_stage_or_key_under_set_is_told_with_the_right_one(tmp_path: Path) -> None:

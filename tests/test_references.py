@@ -76,7 +76,7 @@ def test_an_unknown_transfer_collection(tmp_path: Path) -> None:
     assert error_of(path, "stages.index.collection=cranfeld") == (
         f"the recipe {path} cannot be run: 1 problem\n"
         "  - no such transfer collection or view\n"
-        f"      where: {path}:{line_of('  index:')}, key stages.index.collection\n"
+        "      where: --set, key stages.index.collection\n"
         "      seen: cranfeld\n"
         "      allowed: cranfield"
     )

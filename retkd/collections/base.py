@@ -1,7 +1,7 @@
 """Documents, queries and judgements, streaming and by id."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field, PositiveInt
 
-from retkd.errors import DataError, did_you_mean
+from retkd.errors import DataError, RecipeError, did_you_mean
 from retkd.parts import Part
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -151,32 +151,40 @@ class Collection(ABC):
 
 
 def require_splits(collection: Collection, named: Iterable[str], key: str) -> None:
-    """Raise :class:`DataError` when a key of a stage names a split that is neither there nor one of train, dev, test.
+    """Raise :class:`RecipeError` when a key of a stage names a split that is neither there nor one of train, dev, test.
 
     A recipe may speak of train where a transfer collection has none; a misspelt name is never passed over.
     """
     known = list(dict.fromkeys(["train", "dev", "test", *collection.splits]))
     for split in named:
-        if split not in known:
-            raise DataError(
-                f"the collection has no split {split!r}",
-                where=f"key {key}",
-                seen=split,
-                allowed=", ".join(known),
-                next_step=did_you_mean(split, known),
-            )
+        _require_split(split, known, key)
+
+
+def _require_split(split: str, known: Sequence[str], key: str) -> None:
+    if split not in known:
+        raise RecipeError(
+            f"the collection has no split {split!r}",
+            where=f"key {key}",
+            seen=split,
+            allowed=", ".join(known),
+            next_step=did_you_mean(split, known),
+        )
 
 
 def chosen_splits(collection: Collection, splits: "str | list[str]") -> list[str]:
-    """``all``: those of train, dev, test that exist; ``evaluation``: those of dev, test; a list: exactly these."""
+    """``all``: those of train, dev, test that exist; ``evaluation``: those of dev, test; a list: exactly these.
+
+    Raises :class:`RecipeError` where the collection does not have what a stage asks for so.
+    """
     if isinstance(splits, list):
         for split in splits:
+            _require_split(split, collection.splits, "splits")
             collection.queries(split)
         return splits
     names = ("train", "dev", "test") if splits == "all" else ("dev", "test")
     found = [split for split in names if split in collection.splits]
     if not found:
-        raise DataError(
+        raise RecipeError(
             f"the collection has none of the splits {', '.join(names)}",
             seen=", ".join(collection.splits),
             allowed="at least one of them (for beir: qrels/dev.tsv or qrels/test.tsv)",

@@ -1,14 +1,14 @@
 """Cosines of hidden states, token by token: DistilBERT's third loss."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from retkd.objectives.base import Training
-from retkd.objectives.layer_mse import require_equal_widths, widths
+from retkd.errors import ModelError
+from retkd.layers import StackShape
+from retkd.objectives.layer_mse import unequal_widths
 from retkd.objectives.layered import PairedLayers
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from retkd.training.layer_term import LayerTerm, Pass
 
 
@@ -17,10 +17,10 @@ class HiddenCosine(PairedLayers):
 
     kind: Literal["hidden_cosine"] = "hidden_cosine"
 
-    def trained_parts(self, training: Training) -> "nn.Module | None":
-        """None: there is no map between widths."""
-        require_equal_widths(self, *widths(self, training), "use layer_mse, which has a `projection`")
-        return None
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """Layers beyond the last, and widths that differ: there is no map between them."""
+        yield from super().misfits(student, teacher)
+        yield from unequal_widths(self, student, teacher, ("kind", "use layer_mse, which has a `projection`"))
 
     def of_pass(self, seen: "Pass", term: "LayerTerm") -> Any:
         """(sum, count) over the valid tokens of each pair."""

@@ -1,7 +1,10 @@
 """Squared differences of hidden states, token by token, after a linear map where widths differ."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from retkd.errors import ModelError
+from retkd.layers import StackShape
 from retkd.objectives.base import Training
 from retkd.objectives.layered import PairedLayers
 
@@ -21,14 +24,19 @@ class LayerMSE(PairedLayers):
     kind: Literal["layer_mse"] = "layer_mse"
     projection: bool = True
 
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """Layers beyond the last, and widths that differ where nothing is between them."""
+        yield from super().misfits(student, teacher)
+        if not self.projection:
+            yield from unequal_widths(self, student, teacher, ("projection", "set `projection: true`"))
+
     def trained_parts(self, training: Training) -> "nn.Module | None":
         """The maps."""
         from torch import nn
 
-        own, other = widths(self, training)
         if not self.projection:
-            require_equal_widths(self, own, other, "set `projection: true`")
             return None
+        own, other = widths(self, training)
         return nn.ModuleList([nn.Linear(own, other) for _ in self.pairs(training)])
 
     def of_pass(self, seen: "Pass", term: "LayerTerm") -> Any:
@@ -50,14 +58,17 @@ def widths(term: PairedLayers, training: Training) -> tuple[int, int]:
     return training.student_stack.width, training.teacher_stacks[term.model].width
 
 
-def require_equal_widths(term: PairedLayers, own: int, other: int, next_step: str) -> None:
-    """Raise :class:`ModelError` where the term cannot compare states of these widths."""
-    from retkd.errors import ModelError
-
-    if own != other:
-        raise ModelError(
-            f"the objective {term.kind!r} compares states of student and teacher directly, and their widths differ",  # type: ignore[attr-defined]
-            where=f"the teacher {term.model}",
-            seen=f"student {own}, teacher {other}",
-            next_step=next_step,
+def unequal_widths(
+    term: PairedLayers, student: StackShape | None, teacher: StackShape | None, mend: tuple[str, str]
+) -> Iterator[tuple[str, ModelError]]:
+    """The problem where the term cannot compare states of these widths. ``mend``: its key, and what to do."""
+    if student is not None and teacher is not None and student.width != teacher.width:
+        yield (
+            mend[0],
+            ModelError(
+                f"the objective {term.kind!r} compares states of student and teacher directly, and their widths differ",  # type: ignore[attr-defined]
+                where=f"the teacher {term.model}",
+                seen=f"student {student.width}, teacher {teacher.width}",
+                next_step=mend[1],
+            ),
         )

@@ -1,9 +1,12 @@
 """What terms that read layers share: which layers are paired, and the mean over all tokens or texts of a batch."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from retkd.errors import ModelError
+from retkd.layers import StackShape
 from retkd.objectives.base import Objective, Training
 from retkd.parts import LayerEncoder
 
@@ -59,10 +62,20 @@ class LayerObjective(Objective):
         return True
 
     def bind(self, training: Training) -> "LayerTerm":
-        """A module, with the parameters of its own if it has any."""
+        """A module, with the parameters of its own if it has any. Raises :class:`ModelError` where a stack does not fit."""
         from retkd.training.layer_term import LayerTerm
 
+        for _, error in self.misfits(training.student_stack, training.teacher_stacks[self.model]):
+            raise error
         return LayerTerm(self, training)
+
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """(key, problem) of what this term asks and such stacks do not have; None: one that is not known yet."""
+        yield from ()
+
+    def sides(self, student: StackShape | None, teacher: StackShape | None) -> list[tuple[str, StackShape | None]]:
+        """Whose the stacks are, as errors call it."""
+        return [("the student", student), (f"the teacher {self.model}", teacher)]
 
     def trained_parts(self, training: Training) -> "nn.Module | None":
         """Projectors or filters of this term; None where it has none."""
@@ -89,6 +102,23 @@ class PairedLayers(LayerObjective):
     """A term over pairs of hidden states, each pair alike."""
 
     layers: LayerPairs = "last"
+
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """Layers beyond the last."""
+        if isinstance(self.layers, str):
+            return
+        for (who, stack), layers in zip(self.sides(student, teacher), zip(*self.layers, strict=True), strict=True):
+            beyond = sorted({layer for layer in layers if stack is not None and layer > stack.layers})
+            if stack is not None and beyond:
+                yield (
+                    "layers",
+                    ModelError(
+                        f"the objective {self.kind!r} reads a layer that the model does not have",  # type: ignore[attr-defined]
+                        where=who,
+                        seen=f"{beyond} of {who}",
+                        allowed=f"0 to {stack.layers} (0: the embeddings' output)",
+                    ),
+                )
 
     def pairs(self, training: Training) -> list[tuple[int, int]]:
         """(student layer, teacher layer) of this training."""

@@ -1,9 +1,12 @@
 """LEAD: a layer's scores of queries and documents, learned from a layer of the teacher; which layers is drawn anew."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from retkd.errors import ModelError
+from retkd.layers import StackShape
 from retkd.objectives.base import Training
 from retkd.objectives.layered import LayerObjective
 
@@ -50,18 +53,18 @@ class LEAD(LayerObjective):
         """Own candidates alone: a list of one has no gradient."""
         return not self.in_batch
 
-    def trained_parts(self, training: Training) -> None:
-        """None. Raises :class:`ModelError` where there are fewer layers than are drawn."""
-        from retkd.errors import ModelError
-
-        assert training.student_stack is not None
-        for who, stack in (("the student", training.student_stack), (self.model, training.teacher_stacks[self.model])):
-            if self.num_layers > stack.layers:
-                raise ModelError(
-                    "lead cannot draw so many layers",
-                    where=who,
-                    seen=f"num_layers {self.num_layers}",
-                    allowed=f"1 to {stack.layers}: the embeddings' output and all layers but the last",
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """Fewer layers than are drawn."""
+        for who, stack in self.sides(student, teacher):
+            if stack is not None and self.num_layers > stack.layers:
+                yield (
+                    "num_layers",
+                    ModelError(
+                        "lead cannot draw so many layers",
+                        where=who,
+                        seen=f"num_layers {self.num_layers}, and {stack.layers} layers of {who}",
+                        allowed=f"1 to {stack.layers}: the embeddings' output and all layers but the last",
+                    ),
                 )
 
     def pairs(self, training: Training, step: int) -> list[tuple[int, int]]:

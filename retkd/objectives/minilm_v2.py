@@ -1,15 +1,16 @@
 """MiniLMv2: relations among queries, among keys and among values of one layer each."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from retkd.errors import ModelError
+from retkd.layers import StackShape
 from retkd.objectives.base import Training
 from retkd.objectives.layered import LayerObjective
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from retkd.training.layer_term import LayerTerm, Pass
     from retkd.training.states import Reads
 
@@ -36,12 +37,22 @@ class MiniLMv2(LayerObjective):
         teacher = training.teacher_stacks[self.model]
         return self.student_layer or training.student_stack.layers, self.teacher_layer or teacher.layers
 
-    def trained_parts(self, training: Training) -> "nn.Module | None":
-        """None. Raises :class:`ModelError` where a width cannot be split into the heads."""
-        assert training.student_stack is not None
-        for who, stack in (("the student", training.student_stack), (self.model, training.teacher_stacks[self.model])):
-            require_divisible(stack.width, self.relation_heads, who)
-        return None
+    def misfits(self, student: StackShape | None, teacher: StackShape | None) -> Iterator[tuple[str, ModelError]]:
+        """Layers beyond the last, and widths that cannot be split into the heads."""
+        keys = (("student_layer", self.student_layer), ("teacher_layer", self.teacher_layer))
+        for (who, stack), (key, layer) in zip(self.sides(student, teacher), keys, strict=True):
+            if stack is not None and layer is not None and layer > stack.layers:
+                yield (
+                    key,
+                    ModelError(
+                        "minilm_v2 reads a layer that the model does not have",
+                        where=who,
+                        seen=f"{layer} of {who}",
+                        allowed=f"1 to {stack.layers}",
+                    ),
+                )
+            if stack is not None and stack.width % self.relation_heads:
+                yield "relation_heads", indivisible(stack.width, self.relation_heads, who)
 
     def reads(self, training: Training, step: int, progress: float) -> "tuple[Reads, Reads]":
         """Queries, keys and values of one layer each."""
@@ -61,20 +72,18 @@ class MiniLMv2(LayerObjective):
         for relation in self.relations:
             student, teacher = getattr(seen.student, relation)[own], getattr(seen.teacher, relation)[other]
             for states in (student, teacher):  # keys and values may be narrower: grouped-query attention
-                require_divisible(states.shape[-1], self.relation_heads, relation)
+                if states.shape[-1] % self.relation_heads:
+                    raise indivisible(states.shape[-1], self.relation_heads, relation)
             total.append(relation_kl(student, teacher, mask, heads=self.relation_heads).sum())
         return torch.stack(total).sum(), total[0].new_tensor(float(len(mask)))
 
 
-def require_divisible(width: int, heads: int, who: str) -> None:
-    """Raise :class:`ModelError` where states of that width cannot be split into so many heads."""
-    from retkd.errors import ModelError
-
-    if width % heads:
-        raise ModelError(
-            "states of this width cannot be split into so many relation heads",
-            where=who,
-            seen=f"width {width}, relation_heads {heads}",
-            allowed=", ".join(str(n) for n in range(1, min(width, 128) + 1) if width % n == 0),
-            next_step="set `relation_heads` to a number that divides both widths",
-        )
+def indivisible(width: int, heads: int, who: str) -> ModelError:
+    """What is wrong where states of that width cannot be split into so many heads."""
+    return ModelError(
+        "states of this width cannot be split into so many relation heads",
+        where=who,
+        seen=f"width {width} of {who}, relation_heads {heads}",
+        allowed=", ".join(str(n) for n in range(1, min(width, 128) + 1) if width % n == 0),
+        next_step="set `relation_heads` to a number that divides both widths",
+    )

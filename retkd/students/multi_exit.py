@@ -72,7 +72,7 @@ class MultiExit(Dense):
         from retkd.layers import stack_shape
 
         encoder = super().build(folder, device, collection)
-        self._require_all_layers(stack_shape(encoder.model[0].auto_model).layers)
+        self.require_all_layers(stack_shape(encoder.model[0].auto_model).layers)
         heads = nn.ModuleDict()
         if self.heads:
             encoder = _with_head(encoder)
@@ -81,7 +81,8 @@ class MultiExit(Dense):
         _require_exact(built, self.base)
         return built
 
-    def _require_all_layers(self, num_layers: int) -> None:
+    def require_all_layers(self, num_layers: int) -> None:
+        """Raise :class:`ModelError` where the student keeps another number of layers than the last exit is after."""
         from retkd.errors import ModelError
 
         if self.exits[-1] != num_layers:

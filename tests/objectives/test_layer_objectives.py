@@ -271,7 +271,7 @@ def test_relation_heads_divide_both_widths(student: Encoder, wide: Encoder) -> N
     assert str(error.value) == (
         "states of this width cannot be split into so many relation heads\n"
         "  where: the student\n"
-        "  seen: width 32, relation_heads 12\n"
+        "  seen: width 32 of the student, relation_heads 12\n"
         "  allowed: 1, 2, 4, 8, 16, 32\n"
         "  next step: set `relation_heads` to a number that divides both widths"
     )
@@ -288,8 +288,14 @@ def test_forms_of_layer_pairs_are_told_once() -> None:
 def test_layers_that_are_not_there(student: Encoder, wide: Encoder) -> None:
     with pytest.raises(ModelError, match="lead cannot draw so many layers\n  where: the student\n  seen: num_layers 3"):
         module(student, wide, LEAD(num_layers=3, **M))
-    with pytest.raises(ModelError, match=r"a term reads a layer that the model does not have\n.*\n  seen: \[5\]"):
-        values(module(student, wide, VIRT(layers=[(2, 5)], **M)), batch_of(student))
+    with pytest.raises(
+        ModelError, match=r"'virt' reads a layer that the model does not have\n.*\n  seen: \[5\] of the teacher"
+    ):
+        module(student, wide, VIRT(layers=[(2, 5)], **M))
+    with pytest.raises(
+        ModelError, match=r"a layer that the model does not have\n.*\n  seen: 3 of the student\n.*1 to 2"
+    ):
+        module(student, wide, MiniLMv2(relation_heads=4, student_layer=3, **M))
 
 
 def test_a_teacher_of_two_towers(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_without_generated_queries_the_missing_split_is_told_before_the_run(reci
     plain = tmp_path / "plain.yaml"
     plain.write_text(recipe.read_text().replace("queries: generate, ", ""))
     with pytest.raises(
-        DataError, match="the stage 'train' trains on the split train, which the collection does not have"
+        RecipeError, match="the stage 'train' trains on the split train, which the collection does not have"
     ):
         runner.plan(load(plain), Workspace(tmp_path / "runs"))
 

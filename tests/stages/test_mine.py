@@ -10,7 +10,7 @@ import pytest
 
 from retkd import candidates
 from retkd.collections.base import Collection
-from retkd.errors import DataError
+from retkd.errors import RecipeError
 from retkd.miners.base import Ranking
 from retkd.miners.bm25 import BM25
 from retkd.stages.mine import Config, query_rows, run
@@ -124,6 +124,6 @@ def test_which_splits(inputs: MakeInputs, tmp_path: Path) -> None:
     run(Config(miner=BM25(), splits=["test"]), inputs(), tmp_path / "test")
     assert candidates.splits(tmp_path / "test") == ["test"]
     with pytest.raises(
-        DataError, match=r"the collection has no split 'tset'\n(.*\n)*  next step: did you mean 'test'\?"
+        RecipeError, match=r"the collection has no split 'tset'\n(.*\n)*  next step: did you mean 'test'\?"
     ):
         run(Config(miner=BM25(), splits=["tset"]), inputs(), tmp_path / "none")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.errors import DataError
+from retkd.errors import RecipeError
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.stages.score import Config, run
 from retkd.teachers.bi_encoder import BiEncoder
@@ -156,7 +156,7 @@ def test_a_deeper_table_costs_its_new_pairs_alone(
 
 
 def test_a_misspelt_split_of_depth_is_refused(ready: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError) as error:
+    with pytest.raises(RecipeError) as error:
         run(CONFIG.model_copy(update={"depth": {"tests": 3}}), ready(), tmp_path / "out")
     assert str(error.value) == (
         "the collection has no split 'tests'\n"
