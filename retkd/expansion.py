@@ -6,7 +6,7 @@ systems, which the plan prints, `--set` reaches and a reader can write out by ha
 * bm25: a mine stage by BM25 over the evaluated splits, with the settings of the recipe's own BM25 miner;
 * zero_shot: the student's train stage with no steps, and its index;
 * contrastive: the system `control`, the same train stage with InfoNCE (and a sparse student's regularisers) alone, and
-  its index;
+  its index; of a student with two heads both are the one without;
 * teacher: the candidates of the score stage ranked by the teacher that the student learns from.
 
 Each entry of `transfer` gets copies of the stages that the evaluation reads, with that collection, the models kept.
@@ -74,7 +74,7 @@ def _add_controls(stages: dict[str, Any], typed: "Recipe", name: str, as_written
                 stage, exit = _trained(stages, student["model"], f"stages.{name}.controls")
                 change = _contrastive if control == "contrastive" else _untrained
                 train = as_written.get(stage, stages[stage])
-                model = implied(system, change(copy.deepcopy(train))) + exit
+                model = implied(system, change(_plain(copy.deepcopy(train)))) + exit
                 index = implied(f"{system}_index", {**copy.deepcopy(stages[student["index"]]), "model": model})
                 systems[system] = {"kind": student["kind"], "model": model, "index": index}
     if systems:
@@ -113,6 +113,12 @@ def _miners(miner: Any) -> list[dict[str, Any]]:
         return []
     inner = [found for each in miner.get("miners") or [] for found in _miners(each)]
     return [dict(miner), *inner] if miner.get("kind") == "bm25" else inner
+
+
+def _plain(train: dict[str, Any]) -> dict[str, Any]:
+    """The stage with the student that controls train."""
+    student = train["student"]
+    return {**train, "student": STUDENTS[student["kind"]].plain(student)}
 
 
 def _untrained(train: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from retkd.objectives.cosine import Cosine
 from retkd.objectives.cprd import CPRD
 from retkd.objectives.crd import CRD
 from retkd.objectives.gradient import Gradient
+from retkd.objectives.head import Head
 from retkd.objectives.hidden_cosine import HiddenCosine
 from retkd.objectives.icl import ICL
 from retkd.objectives.in_batch_kl import InBatchKL
@@ -96,6 +97,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     Uniformity,
     Matryoshka,
     Quantised,
+    Head,
     LEAD,
     MiniLMv2,
     HiddenCosine,
@@ -115,7 +117,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)
-for _wrapper in (Matryoshka, Quantised):
+for _wrapper in (Matryoshka, Quantised, Head):
     _wrapper.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
 
 Objectives: Any = Annotated[list[AnyObjective], AfterValidator(in_company)]

@@ -97,6 +97,11 @@ class Objective(Part):
         return False
 
     @property
+    def needs_heads(self) -> bool:
+        """Whether this term names a head of a student with two."""
+        return False
+
+    @property
     def students(self) -> tuple[str, ...]:
         """The kinds of encoder that can learn this: every kind has scores, only a dense one vectors like a teacher's."""
         dense = self.needs_vectors or self.reads_layers or self.needs_exits

@@ -20,6 +20,8 @@ class Wrapper(Objective):
         unfit = [term.kind for term in self.terms if term.reads_layers or term.needs_exits]
         if unfit:
             raise ValueError(f"{unfit[0]} reads layers or exits, which have no other vectors: put it beside this term")
+        if any(term.needs_heads for term in self.terms):
+            raise ValueError("head stands outside: put this term inside it")
         in_company(self.terms)
         return self
 

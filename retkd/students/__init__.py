@@ -10,9 +10,10 @@ from retkd.students.dense import Dense
 from retkd.students.late_interaction import LateInteraction
 from retkd.students.multi_exit import MultiExit
 from retkd.students.sparse import Sparse
+from retkd.students.two_heads import TwoHeads
 
 STUDENTS: dict[str, type[Student]] = registry(  # type: ignore[assignment]
-    "students", Dense, MultiExit, Sparse, LateInteraction, Asymmetric, AsymmetricSparse
+    "students", Dense, MultiExit, TwoHeads, Sparse, LateInteraction, Asymmetric, AsymmetricSparse
 )
 
 AnyStudent: Any = one_of(STUDENTS)

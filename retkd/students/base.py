@@ -43,6 +43,11 @@ class Student(Part):
         """What of this student needs each pass as it is, in one process, and not one that is shared or made again."""
         return None
 
+    @classmethod
+    def plain(cls, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of the student that controls train, from those of this one as a recipe has them: the same."""
+        return dict(told)
+
     def companion(self, encoder: "Encoder") -> "Companion | None":
         """What goes along with the training of this student."""
         return None

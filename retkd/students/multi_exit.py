@@ -8,6 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from retkd.collections.base import Collection
 from retkd.students.dense import Dense
+from retkd.students.heads import head
 from retkd.students.initialisation import First, keep_layers
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class MultiExit(Dense):
         heads = nn.ModuleDict()
         if self.heads:
             encoder = _with_head(encoder)
-            heads = nn.ModuleDict({str(exit): _head(encoder.dim) for exit in self.exits[:-1]}).to(encoder.model.device)
+            heads = nn.ModuleDict({str(exit): head(encoder.dim) for exit in self.exits[:-1]}).to(encoder.model.device)
         built = ExitEncoder(encoder.model, self.exits, heads)
         _require_exact(built, self.base)
         return built
@@ -110,16 +111,6 @@ def exit_model(encoder: "ExitEncoder", exit: int) -> "Encoder":
     return Encoder(SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device)))
 
 
-def _head(dim: int) -> Any:
-    """A linear map that begins as the identity."""
-    import torch
-    from sentence_transformers.base.modules import Dense as Linear
-
-    return Linear(
-        dim, dim, activation_function=torch.nn.Identity(), init_weight=torch.eye(dim), init_bias=torch.zeros(dim)
-    )
-
-
 def _with_head(encoder: "Encoder") -> "Encoder":
     """The encoder with a head after its pooling."""
     from sentence_transformers import SentenceTransformer
@@ -127,7 +118,7 @@ def _with_head(encoder: "Encoder") -> "Encoder":
     from retkd.encoders.encoder import Encoder
 
     transformer, pooling, *after = list(encoder.model)
-    modules: list[Any] = [transformer, pooling, _head(encoder.dim), *after]
+    modules: list[Any] = [transformer, pooling, head(encoder.dim), *after]
     prompts = dict(encoder.model.prompts or {})
     return Encoder(SentenceTransformer(modules=modules, prompts=prompts, device=str(encoder.model.device)))
 

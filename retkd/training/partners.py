@@ -34,6 +34,8 @@ class Partner(Part):
     def _learns(self) -> "Partner":
         if not self.objective and not self.to_partner:
             raise ValueError("the partner would learn nothing: give it an `objective`, or `to_partner` above 0")
+        if any(term.needs_heads for term in self.objective):
+            raise ValueError("the objective head names a head of a student with two, and a partner has none")
         unfit: list[Any] = [term for term in leaves(self.objective) if term.reads_layers or term.needs_exits]
         if unfit:
             raise ValueError(

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from retkd.encoders import WHAT
+from retkd.heads import HEADS
 from retkd.objectives.base import leaves
+from retkd.objectives.head import head_of
 from retkd.students import STUDENTS
 
 if TYPE_CHECKING:
@@ -14,15 +16,18 @@ if TYPE_CHECKING:
 def misfits(config: "Config") -> Iterator[str]:
     """What does not go together and what to do about it, one sentence each."""
     student, partner = config.student, config.co_train
-    exits, adaptation = bool(student.folders), getattr(student, "adaptation", None)
+    several = bool(student.folders) or student.kind == "two_heads"
+    adaptation = getattr(student, "adaptation", None)
     if not config.objective and not (partner and partner.to_student):
         yield "the student would learn nothing: give it an `objective`, or `co_train` with `to_student` above 0"
-    if partner is not None and (exits or student.REPRESENTS != "encoder"):
-        yield "`co_train` teaches a dense student with one exit: use a student of another kind"
-    if adaptation is not None and (exits or partner is not None):
+    if partner is not None and (several or student.REPRESENTS != "encoder"):
+        yield "`co_train` teaches a dense student with one exit and no heads of its own: use a student of another kind"
+    if adaptation is not None and (several or partner is not None):
         yield f"the adaptation {adaptation.kind} goes with a dense student that is trained alone"
     for term in [*config.objective, *leaves(config.objective)]:
         yield from _of_student(config, term)
+    if student.kind == "two_heads":
+        yield from _of_heads(config)
     both = [*config.objective, *(partner.objective if partner is not None else ())]
     for term in [*both, *leaves(both)]:
         yield from _of_languages(config, term)
@@ -44,6 +49,8 @@ def _of_student(config: "Config", term: Any) -> Iterator[str]:
         )
     if student.stored_documents is not None:
         yield from _of_stored_documents(config, term)
+    if term.needs_heads and student.kind != "two_heads":
+        yield f"the objective {term.kind} names a head: use a student of kind two_heads, or put its terms in its place"
     if term.needs_exits and not student.folders:
         yield f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
     if term.reads_layers and student.kind != "dense":
@@ -67,6 +74,34 @@ def _of_stored_documents(config: "Config", term: Any) -> Iterator[str]:
             f"the objective {term.kind} reads dense vectors of {tower}, which is the student's sparse document tower: "
             "name a dense encoder, or a teacher whose scores the lists hold"
         )
+
+
+def _of_heads(config: "Config") -> Iterator[str]:
+    """Of a student with two heads: each term reads one, each head learns from some."""
+    heads = {}
+    for term in config.objective:
+        heads[head_of(term)] = term
+        if any(inner.kind == "matryoshka" for inner in _nested(term)):
+            yield "matryoshka trains vectors to be cut, and of two heads' vector a cut would leave the second one out"
+    if None in heads:
+        kind = heads[None].kind
+        yield (
+            f"the terms inside {kind} read labels and a teacher, and so both heads: write a {kind} for each, or name one, "
+            f"{{kind: head, head: labels, terms: [{{kind: {kind}, ...}}]}}"
+        )
+    for name in HEADS:
+        if config.steps and name not in heads:
+            yield (
+                f"no term reads the head {name!r}, which would learn nothing: add one that reads "
+                f"{'labels' if name == 'labels' else 'a teacher'}, or use a student of kind dense"
+            )
+
+
+def _nested(term: Any) -> Iterator[Any]:
+    """The term, and those inside it."""
+    yield term
+    for inner in getattr(term, "terms", ()):
+        yield from _nested(inner)
 
 
 def _of_languages(config: "Config", term: Any) -> Iterator[str]:

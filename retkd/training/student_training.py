@@ -10,6 +10,7 @@ from torch import nn
 
 from retkd.encoders.encoder import Encoder
 from retkd.encoders.exits import ExitEncoder
+from retkd.encoders.two_heads import TwoHeadedEncoder
 from retkd.objectives.base import Training, leaves
 from retkd.stage import Inputs
 from retkd.training.collator import Collator
@@ -17,6 +18,7 @@ from retkd.training.dense_teacher import DenseTeacher, dense_teachers, vectors_r
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
+from retkd.training.head_distillation import DistilledHeads
 from retkd.training.layer_teachers import layer_teachers, stack_of
 from retkd.training.passes import passes
 from retkd.training.stored_terms import stored_terms
@@ -111,5 +113,7 @@ def _student(
     through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
     if isinstance(encoder, ExitEncoder):
         return DistilledExits(encoder, objective, config.student.weights, training), training
+    if isinstance(encoder, TwoHeadedEncoder):
+        return DistilledHeads(encoder, objective, training, through), training
     stored = config.student.stored_documents
     return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
