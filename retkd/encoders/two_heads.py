@@ -52,7 +52,7 @@ class TwoHeadedEncoder(Encoder):
 
     def views(self, vectors: Tensor) -> dict[HeadName, Tensor]:
         """:func:`views` of ``[text, both heads' dims]``."""
-        raw = dict(zip(HEADS, vectors.split(self.head_dim, dim=1), strict=True))
+        raw = dict(zip(HEADS, torch.split(vectors, self.head_dim, dim=1), strict=True))
         return views(raw, self.shares) if self.normalize else raw
 
     def plain(self) -> Encoder:
