@@ -110,7 +110,7 @@ def require_objective(objective: Sequence["Objective"], rows: pa.Table, steps: i
             table.require_scale(rows, teacher, term.scales, reader, term.RULE)
         if term.needs_lists:
             require_lists(rows, reader)
-        if term.needs_positives and steps and not labelled:
+        if term.needs_positives and steps and rows.num_rows and not labelled:
             raise DataError(
                 f"{reader} needs judged positives and the training rows have none",
                 where="column relevance, split train",

@@ -268,9 +268,10 @@ def test_labels_that_are_needed_and_not_there(ready: Any, tmp_path: Path, object
     )
 
 
-def test_a_table_without_rows(ready: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", [[KL(teacher="ce")], [InfoNCE()]])
+def test_a_table_without_rows(ready: Any, tmp_path: Path, objective: Any) -> None:
     told = refused(
-        changed(objective=[KL(teacher="ce")], **without_dev()), scored_column([], lists={}), ready, tmp_path, DataError
+        changed(objective=objective, **without_dev()), scored_column([], lists={}), ready, tmp_path, DataError
     )
     assert told.startswith("there are no candidate lists to train on\n  where: split train\n  seen: 0 rows\n")
 
