@@ -79,7 +79,8 @@ def test_an_unknown_kind_of_stage_and_where_there_is_only_one(tmp_path: Path) ->
     assert lines[3] == "  next step: did you mean 'index'?"
     assert problem(tmp_path, "student: {kind: dense, base", "student: {kind: dens, base") == (
         f"unknown kind 'dens'\n  where: {tmp_path}/recipe.yaml:{line_of('student: {kind: dense, base')}, "
-        "key stages.train.student\n  allowed: dense, multi_exit, sparse, late_interaction, asymmetric, asymmetric_sparse\n"
+        "key stages.train.student\n"
+        "  allowed: dense, multi_exit, two_heads, sparse, late_interaction, asymmetric, asymmetric_sparse\n"
         "  next step: did you mean 'dense'?"
     )
     sampler = "sampler: {kind: random, num_negatives: 7}"

@@ -77,6 +77,7 @@ def required(kind: str) -> dict[str, Any]:
         "dims": [4],
         "terms": [{"kind": "kl", "teacher": "ce"}],
         "side": "document",
+        "head": "teacher",
     }
     fields = OBJECTIVES[kind].model_fields
     return {name: value for name, value in needed.items() if name in fields and fields[name].is_required()}
