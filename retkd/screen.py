@@ -64,7 +64,12 @@ def result(told: dict[str, Any], folder: Path, seconds: float) -> None:
         from retkd.reporting.terminal import print_results
 
         print_results(told["splits"], told["gaps"], out)
+    waiting = sum(line["outcome"] == "not evaluated" for line in told["expected"])
+    if waiting:
+        out.print(f"expected numbers whose evaluation is still to come: {waiting}")
     for line in told["expected"]:
+        if line["outcome"] == "not evaluated":
+            continue
         seen = "missing" if line["seen"] is None else f"{line['seen']:.4f}"
         out.print(
             f"expected {line['system']} {line['measure']} on {line['split']}: {line['value']} +- {line['tolerance']}, "

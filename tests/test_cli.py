@@ -105,6 +105,16 @@ def test_until_stops_there(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "artifacts").glob("train-*"))
 
 
+def test_expected_numbers_are_no_failure_before_the_evaluation(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    sets = ("--set", "expected=[{measure: nDCG@10, value: 0.5}, {system: bm25, measure: nDCG@10, value: 0.5}]")
+    code, out, _ = retkd("run", recipe, "--workspace", tmp_path, "--until", "mine", *sets)
+    assert code == 0
+    assert "expected numbers whose evaluation is still to come: 2" in out
+    assert "fail" not in out
+    told = json.loads((tmp_path / "tiny" / "summary.json").read_text())["expected"]
+    assert [line["outcome"] for line in told] == ["not evaluated", "not evaluated"]
+
+
 @pytest.mark.parametrize(
     ("expected", "code", "outcome"),
     [

@@ -86,6 +86,7 @@ def test_splits_of_a_transfer_collection_have_its_name_before_them(tmp_path: Pat
 def test_a_split_that_the_collection_may_have_is_left_to_the_run(tmp_path: Path) -> None:
     path = with_lines(tmp_path, TEXT, "{split: train, value: 0.5}", "{split: test.de, value: 0.5}")
     recipe = load(path, ["stages.evaluate.splits=[train, test.de]"])
-    (first, second) = expectations(recipe, {"splits": {"train": {"student": {"nDCG@10": {"mean": 0.5}}}}, "gaps": {}})
+    told = {"splits": {"train": {"student": {"nDCG@10": {"mean": 0.5}}}}, "gaps": {}, "complete": True}
+    (first, second) = expectations(recipe, told)
     assert (first["outcome"], second["outcome"], second["seen"]) == ("exact", "fail", None)
     assert load(with_lines(tmp_path, TEXT, "{split: train, value: 0.5}"), ["stages.evaluate.splits=all"])
