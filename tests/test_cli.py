@@ -189,7 +189,8 @@ def test_an_unknown_recipe_is_an_error(retkd: Retkd) -> None:
 def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd, monkeypatch: pytest.MonkeyPatch) -> None:
     from retkd.shipped import folder
 
-    monkeypatch.setenv("RETKD_DATA", "FOLDER")
+    for name in ("RETKD_DATA", "CONVERSATIONS"):
+        monkeypatch.setenv(name, "FOLDER")
     recipes = sorted(folder("pipelines").rglob("*.yaml"))
     assert len(recipes) >= 3
     for path in recipes:

@@ -134,7 +134,7 @@ def conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict
             said = {"_id": key, "text": "and baco", "history": ["difun", "gale mino"] * (n % 3)}
             lines.append(json.dumps({**said, "rewrite": {"one": one, "two": two}}) + "\n")
         (data / f"{split}.jsonl").write_text("".join(lines))
-    monkeypatch.setenv("RETKD_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CONVERSATIONS", str(data))
     return documents, rewrites
 
 
@@ -157,8 +157,8 @@ def relaxed(rows: Any, columns: dict[str, np.ndarray]) -> None:
 
 def test_disco(base: Path, tmp_path: Path, conversations: tuple[dict[str, str], Rewrites]) -> None:
     documents, rewrites = conversations
-    places = ["score_one.teachers.one.model", "score_two.teachers.two.model", "train.student.base"]
-    recipe, space, told = of_a_disco("disco", places, [], base, tmp_path)
+    places = ["score_one.teachers.one.model", "score_two.teachers.two.model", "train.student.query.base"]
+    recipe, space, told = of_a_disco("disco", [*places, "train.student.document.base"], [], base, tmp_path)
 
     mined = {name: candidates.read(artifact(space, recipe, name) / "test") for name in ("mine_one", "mine_two", "mine")}
     found = {
