@@ -92,6 +92,11 @@ class Objective(Part):
         return False
 
     @property
+    def reads_partner(self) -> bool:
+        """Whether the layers that this term learns from are those of the model that is trained beside the student."""
+        return False
+
+    @property
     def needs_exits(self) -> bool:
         """Whether this term learns from the last exit of a student with several."""
         return False

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from retkd.encoders.encoder import Encoder
+from retkd.encoders.encoder import SIDES, Encoder
 from retkd.errors import ModelError
 from retkd.layers import StackShape, stack_shape
 from retkd.stage import Inputs
@@ -14,7 +14,7 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
 
     Raises :class:`ModelError` where one would read other tokens than the student.
     """
-    refs = sorted({term.model for term in objective if term.reads_layers})
+    refs = sorted({term.model for term in objective if term.reads_layers and not term.reads_partner})
     found = {ref: Encoder.load(inputs.models[ref].path, device) for ref in refs}
     if found:
         stack_of(student, "the student")
@@ -22,6 +22,22 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
         stack_of(teacher, ref)
         require_same_tokens(student, teacher, ref)
     return found
+
+
+def require_same_passes(student: Encoder, partner: Encoder) -> None:
+    """Raise :class:`ModelError` where student and partner, of which each reads its own batch, would read other tokens."""
+    stack_of(student, "the student")
+    stack_of(partner, "the partner")
+    require_same_tokens(student, partner, "partner")
+    for side in SIDES:
+        own, other = student.max_length(side), partner.max_length(side)
+        if own != other:
+            raise ModelError(
+                "student and partner cut texts at different lengths, so their layers cannot be compared pass by pass",
+                where=f"a {side}",
+                seen=f"student {own} tokens, partner {other}",
+                next_step="give both the same `max_length`",
+            )
 
 
 def stack_of(encoder: Encoder, name: str) -> StackShape:
