@@ -45,9 +45,9 @@ class LayerTerm(nn.Module):
         self.trained = objective.trained_parts(about)
 
     @property
-    def model(self) -> str:
-        """The encoder that teaches."""
-        return str(self.objective.model)
+    def model(self) -> str | None:
+        """The encoder that teaches pass by pass; None where a cross-encoder teaches, which reads pairs."""
+        return None if self.objective.reads_pairs else str(self.objective.model)
 
     def step(self, progress: float) -> int:
         """Steps already made."""
@@ -69,7 +69,7 @@ class LayerTerm(nn.Module):
         return value
 
 
-def reads_of(terms: Sequence[LayerTerm], model: str, progress: float) -> Reads:
+def reads_of(terms: Sequence[LayerTerm], model: str | None, progress: float) -> Reads:
     """What the terms read of one teacher at this step."""
     return reduce(or_, (term.reads(progress)[1] for term in terms if term.model == model), Reads())
 
@@ -101,7 +101,7 @@ class LayerReading:
         with recorded(self.student, self.own, tokens["attention_mask"]) as seen:
             vectors = encode(features)
         for ref in self.of_teacher:
-            taught = self.partner[self.number] if ref == PARTNER else self._taught(ref, tokens)
+            taught = self._taught(ref, tokens)
             for term in (term for term in self.terms if term.model == ref):
                 states = taught.detached() if term.objective.detached else taught
                 told = Pass(seen, states, self.number, term.step(self.progress), self.progress)
@@ -111,7 +111,11 @@ class LayerReading:
         return vectors
 
     @torch.no_grad()
-    def _taught(self, ref: str, tokens: Features) -> States:
+    def _taught(self, ref: str | None, tokens: Features) -> States:
+        if ref is None:
+            return States(tokens["attention_mask"].bool())
+        if ref == PARTNER:
+            return self.partner[self.number]
         transformer = self.teachers[ref].model[0]
         with recorded(transformer.auto_model, self.of_teacher[ref], tokens["attention_mask"]) as seen:
             transformer(dict(tokens))

@@ -11,6 +11,7 @@ from torch import nn
 from retkd.encoders.encoder import Encoder
 from retkd.encoders.exits import ExitEncoder
 from retkd.encoders.two_heads import TwoHeadedEncoder
+from retkd.layers import stack_shape
 from retkd.objectives.base import Training, leaves
 from retkd.parts import PARTNER
 from retkd.stage import Inputs
@@ -20,7 +21,7 @@ from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.head_distillation import DistilledHeads
-from retkd.training.layer_teachers import layer_teachers, require_same_passes, stack_of
+from retkd.training.layer_teachers import layer_teachers, pair_teachers, require_same_passes, stack_of
 from retkd.training.passes import passes
 from retkd.training.stored_terms import stored_terms
 from retkd.training.translated_lists import TranslatedLists
@@ -119,13 +120,16 @@ def _student(
     objective = config.objective if config.steps else []
     teachers = layer_teachers(objective, inputs, encoder, device)
     read = teachers if partner is None else {**teachers, PARTNER: partner}
+    stacks = {ref: stack_of(teacher, ref) for ref, teacher in read.items()}
+    pairs = pair_teachers(objective, inputs, encoder, device)
     training = Training(
         encoder.dim,
         teacher_dims,
         config.steps,
         inputs.seed,
-        stack_of(encoder, "the student") if read else None,
-        {ref: stack_of(teacher, ref) for ref, teacher in read.items()},
+        stack_of(encoder, "the student") if read or pairs else None,
+        {**stacks, **{ref: stack_shape(teacher.body) for ref, teacher in pairs.items()}},
+        pairs,
     )
     whole = config.student.needs_whole_passes
     through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
