@@ -43,7 +43,11 @@ def _named(marker: Marker) -> str:
     if isinstance(marker, FileInput):
         return "a file"
     given = f"a stage that gives {' or '.join(marker.outputs)}"
-    return f"a model, or {given}" if isinstance(marker, ModelInput) else given
+    if not isinstance(marker, ModelInput):
+        return given
+    return (
+        f"a model, or {given}, or 'partner': the model of `co_train`" if marker.or_partner else f"a model, or {given}"
+    )
 
 
 def _value(default: object) -> str:

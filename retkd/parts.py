@@ -33,11 +33,17 @@ class StageInput:
 class ModelInput:
     """Marks a field that names a model: a stage that trains one, a folder, ``package:NAME`` or a hub id.
 
-    ``outputs`` lists what a stage that is named here may give; ``why`` tells what other key decides that.
+    ``outputs`` lists what a stage that is named here may give; ``why`` tells what other key decides that. ``or_partner``:
+    the word ``partner`` here is no reference, whatever a stage is called, but the model of the same stage's `co_train`.
     """
 
     outputs: tuple[str, ...]
     why: str | None = None
+    or_partner: bool = False
+
+
+PARTNER = "partner"
+"""What a term calls the model that `co_train` trains beside the student."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,12 @@ LateInteractionIndex = Annotated[str, StageInput(("late_interaction_index",))]
 Encoder = Annotated[str, ModelInput(("encoder", "asymmetric_encoder"))]
 """A sentence-transformers encoder, of one tower or two: stage name, folder, ``package:NAME`` or hub id."""
 LayerEncoder = Annotated[
-    str, ModelInput(("encoder",), "layers are those of one transformer for queries and documents: name a dense encoder")
+    str,
+    ModelInput(
+        ("encoder",), "layers are those of one transformer for queries and documents: name a dense encoder", True
+    ),
 ]
-"""A sentence-transformers encoder of one tower: stage name, folder, ``package:NAME`` or hub id."""
+"""A sentence-transformers encoder of one tower: stage name, folder, ``package:NAME`` or hub id; or ``partner``."""
 SparseEncoder = Annotated[str, ModelInput(("sparse_encoder", "asymmetric_sparse_encoder"))]
 """A sentence-transformers sparse encoder (SPLADE), of one tower or two: stage name, folder, ``package:NAME`` or hub id."""
 CrossEncoder = Annotated[str, ModelInput(("cross_encoder",))]
@@ -100,7 +109,7 @@ Marker = StageInput | ModelInput | FileInput
 
 
 def marked(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Marker, Any]]:
-    """Every marked field below ``value``, depth first: (path, marker, field value). ``None`` is passed over."""
+    """Every marked field below ``value`` that refers to something, depth first: (path, marker, field value)."""
     if isinstance(value, Part):
         for name, field in type(value).model_fields.items():
             inner = getattr(value, name)
@@ -126,8 +135,14 @@ def _each(
     elif isinstance(value, (list, tuple)):
         for position, inner in enumerate(value):
             yield from _each(inner, (*path, position), marker)
-    elif value is not None:
+    elif refers(marker, value):
         yield path, marker, value
+
+
+def refers(marker: Marker, value: object) -> bool:
+    """Whether the value of a marked field names something: it is neither ``None`` nor ``partner`` where it may be that."""
+    partner = isinstance(marker, ModelInput) and marker.or_partner and value == PARTNER
+    return value is not None and not partner
 
 
 def marker_of(field: Any) -> Marker | None:
@@ -158,7 +173,7 @@ def substituted(value: object, replace: Callable[[Marker, Any], Any]) -> Any:
             return {str(key): deep(each, marker) for key, each in inner.items()}
         if isinstance(inner, (list, tuple)):
             return [deep(each, marker) for each in inner]
-        return inner if marker is None or inner is None else replace(marker, inner)
+        return replace(marker, inner) if marker is not None and refers(marker, inner) else inner
 
     return deep(value, None)
 

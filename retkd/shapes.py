@@ -59,7 +59,12 @@ def _of_terms(stages: Mapping[str, Any], config: Any) -> Iterator[tuple[Path_, M
     width = student_width(stages, config.student) if isinstance(config.student, Dense) else None
     for path, term in _terms(config.objective, ("objective",)):
         if isinstance(term, LayerObjective):
-            for key, error in term.misfits(stack, known_stack(stages, term.model)):
+            teacher = (
+                student_stack(stages, config.co_train.encoder)
+                if term.reads_partner
+                else known_stack(stages, term.model)
+            )
+            for key, error in term.misfits(stack, teacher):
                 yield (*path, key), error
         if isinstance(term, Matryoshka) and width is not None:
             yield from _raised((*path, "dims"), lambda term=term: term.require_dims(width))

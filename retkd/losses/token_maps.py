@@ -1,6 +1,7 @@
 """Losses on maps between the tokens of a query and those of a document: what an attention across both would be."""
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from retkd.losses.listwise import divergences, masked_log_softmax
@@ -17,6 +18,23 @@ def token_map(
     """
     products = rows @ columns.transpose(1, 2) / rows.shape[-1] ** 0.5
     return masked_log_softmax(products, column_mask[:, None, :])
+
+
+def attention_map(
+    attention: Float[Tensor, "pair head token token"],
+    rows: Int[Tensor, "pair row"],
+    columns: Int[Tensor, "pair column"],
+    column_mask: Bool[Tensor, "pair column"],
+) -> Float[Tensor, "pair row column"]:
+    """Log of the mean over heads of what tokens ``rows`` give to tokens ``columns``, renormalised over the valid columns.
+
+    What a row gives to all other tokens of the pair is left out, so that its probabilities sum to 1. Shares too small for
+    the type count as its smallest number.
+    """
+    mean = attention.mean(dim=1)
+    pair = torch.arange(len(mean), device=mean.device)[:, None, None]
+    shares = mean[pair, rows[:, :, None], columns[:, None, :]]
+    return masked_log_softmax(shares.clamp(min=torch.finfo(shares.dtype).tiny).log(), column_mask[:, None, :])
 
 
 def map_difference(

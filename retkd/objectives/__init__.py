@@ -52,6 +52,7 @@ from retkd.objectives.translate_distill import TranslateDistill
 from retkd.objectives.unic import UNIC
 from retkd.objectives.vector_mse import VectorMSE
 from retkd.objectives.virt import VIRT
+from retkd.objectives.virt_cross import VIRTCross
 from retkd.objectives.vkd import VKD
 from retkd.objectives.wcord import WCoRD
 from retkd.objectives.xded import XDED
@@ -105,6 +106,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     TED,
     TokenRelations,
     VIRT,
+    VIRTCross,
     SelfDistillation,
     WeightedKL,
     RoutedKL,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from retkd.batch import ScoredBatch
     from retkd.layers import StackShape
+    from retkd.matchers.cross_attention import CrossAttention
 
 SCORES: tuple[Scale, ...] = ("logit", "log_probability", "cosine", "unbounded", "standardised")
 """Scales whose differences mean something."""
@@ -24,7 +25,8 @@ ORDERS: tuple[Scale, ...] = (*SCORES, "probability", "rank")
 @dataclass(frozen=True)
 class Training:
     """What a term may know of the training that it is part of. Widths are those of vectors; ``teacher_dims`` by the name
-    under which the terms know an encoder, their ``model``. The stacks are told where a term reads layers."""
+    under which the terms know an encoder, their ``model``. The stacks are told where a term reads layers. ``pair_teachers``:
+    the cross-encoders whose attention a term reads."""
 
     student_dim: int | None = None
     teacher_dims: Mapping[str, int] = field(default_factory=dict)
@@ -32,6 +34,7 @@ class Training:
     seed: int = 0
     student_stack: "StackShape | None" = None
     teacher_stacks: "Mapping[str, StackShape]" = field(default_factory=dict)
+    pair_teachers: "Mapping[str, CrossAttention]" = field(default_factory=dict)
 
 
 class Objective(Part):
@@ -89,6 +92,16 @@ class Objective(Part):
     @property
     def reads_layers(self) -> bool:
         """Whether this term reads layers of the student and of the encoder that it names as ``model``."""
+        return False
+
+    @property
+    def reads_partner(self) -> bool:
+        """Whether the layers that this term learns from are those of the model that is trained beside the student."""
+        return False
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether the layers that this term learns from are those of a cross-encoder, which reads the batch's pairs."""
         return False
 
     @property

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, ValidatorFunctionWr
 from retkd.errors import ModelError
 from retkd.layers import StackShape
 from retkd.objectives.base import Objective, Training
-from retkd.parts import LayerEncoder
+from retkd.parts import PARTNER, LayerEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,8 +50,9 @@ def layer_pairs(pairs: LayerPairs, student: int, teacher: int) -> list[tuple[int
 class LayerObjective(Objective):
     """A term that compares layers of the student with layers of ``model``, an encoder that reads the same tokens.
 
-    It runs online, without gradient: layers are too big to be stored. What :meth:`of_pass` keeps of each pass is what
-    :meth:`value` gets; by default a (sum, count) whose ratio over the whole batch is the value.
+    It runs online, without gradient: layers are too big to be stored. ``model: partner`` reads the encoder that `co_train`
+    trains beside the student, as it is at each step, from the one pass that it makes. What :meth:`of_pass` keeps of each pass
+    is what :meth:`value` gets; by default a (sum, count) whose ratio over the whole batch is the value.
     """
 
     model: LayerEncoder
@@ -59,6 +60,16 @@ class LayerObjective(Objective):
     @property
     def reads_layers(self) -> bool:
         """Always."""
+        return True
+
+    @property
+    def reads_partner(self) -> bool:
+        """Where it is named."""
+        return self.model == PARTNER
+
+    @property
+    def detached(self) -> bool:
+        """Whether the teacher's states are constants to this term, so that it does not move a partner."""
         return True
 
     def bind(self, training: Training) -> "LayerTerm":

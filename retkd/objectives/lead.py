@@ -1,9 +1,9 @@
 """LEAD: a layer's scores of queries and documents, learned from a layer of the teacher; which layers is drawn anew."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.errors import ModelError
 from retkd.layers import StackShape
@@ -27,10 +27,12 @@ class LEAD(LayerObjective):
     is for `in_batch_kl`. Weights: :func:`retkd.losses.layers.layer_weights` of the teacher's loss on the judged positives,
     or 1 each without ``adaptive``.
 
-    The authors' code trains the teacher along and lets the target's gradient through; here the teacher is fixed. Lower
-    layers have large inner products, whose softmax saturates: ``normalize`` makes cosines of them, with temperatures of
-    that size.
+    The authors' code trains the teacher along (``model: partner``) and lets the target's gradient through (``detach: false``).
+    Lower layers have large inner products, whose softmax saturates: ``normalize`` makes cosines of them, with temperatures
+    of that size.
     """
+
+    LATER: ClassVar[tuple[str, ...]] = ("detach",)
 
     kind: Literal["lead"] = "lead"
     num_layers: int = Field(default=1, ge=1)
@@ -42,6 +44,23 @@ class LEAD(LayerObjective):
     teacher_temperature: float = Field(default=1.0, gt=0.0)
     adaptive: bool = Field(default=True, description="weigh layers by how well the teacher's finds the positives")
     layer_temperature: float = Field(default=10.0, gt=0.0, description="of the weights; large: all alike")
+    detach: bool = Field(
+        default=True,
+        description="false, of `model: partner`: the term also moves the partner's layers towards the student's",
+    )
+
+    @model_validator(mode="after")
+    def _moves_what_is_trained(self) -> "LEAD":
+        if not self.detach and not self.reads_partner:
+            raise ValueError(
+                "`detach: false` lets a term move a partner, and this model is fixed: set `model: partner`"
+            )
+        return self
+
+    @property
+    def detached(self) -> bool:
+        """As told."""
+        return self.detach
 
     @property
     def needs_positives(self) -> bool:
@@ -111,8 +130,16 @@ class LEAD(LayerObjective):
         losses, nlls = [], []
         for pair in range(self.num_layers):
             own, other = (self._scores(parts, pair, who, scored) for who in (0, 1))
-            of_student, of_teacher = self.student_temperature, self.teacher_temperature
-            losses.append(kl(own, other, mask, student_temperature=of_student, teacher_temperature=of_teacher))
+            losses.append(
+                kl(
+                    own,
+                    other,
+                    mask,
+                    student_temperature=self.student_temperature,
+                    teacher_temperature=self.teacher_temperature,
+                    detach=self.detach,
+                )
+            )
             nlls.append(gold_nll(other / self.teacher_temperature, positive, mask))
         weights = layer_weights(torch.stack(nlls), self.layer_temperature) if self.adaptive else 1.0
         return (weights * torch.stack(losses)).sum()

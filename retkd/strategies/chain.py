@@ -129,7 +129,7 @@ def _redirect(raw: dict[str, Any], term: Any, teacher: str) -> None:
     _require_one_teacher(term)
     for inner, each in zip(raw.get("terms", []), getattr(term, "terms", []), strict=True):
         _redirect(inner, each, teacher)
-    read = [key for key in ("teacher", "model") if getattr(term, key, None)]
+    read = [] if term.reads_partner else [key for key in ("teacher", "model") if getattr(term, key, None)]
     raw |= dict.fromkeys(read, teacher)
     if read and not getattr(term, "standardise", False):
         fields = type(term).model_fields

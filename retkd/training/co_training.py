@@ -14,10 +14,12 @@ from retkd.encoders.encoder import Encoder
 from retkd.losses.mutual import mutual_kl
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.objectives.base import Training, leaves
+from retkd.parts import PARTNER
 from retkd.stage import Model
 from retkd.training.collator import Collator
 from retkd.training.dense_teacher import DenseTeacher, vectors_read
 from retkd.training.distillation import DistilledEncoder
+from retkd.training.layer_term import reads_of
 from retkd.training.optimisation import Optimisation
 from retkd.training.partners import CrossEncoderPartner, Partner
 from retkd.training.passes import Passes
@@ -62,8 +64,8 @@ class JointModel(nn.Module):
 
     def forward(self, batch: JointBatch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, the student's terms, the partner's as ``partner_...``, ``to_student``, ``to_partner``."""
-        student = self.student.score(batch.student, progress)  # type: ignore[operator]
-        partner = replace(self._scored(batch.partner), progress=progress)
+        student, partner = self._both(batch, progress)
+        partner = replace(partner, progress=progress)
         terms: dict[str, Tensor] = {}
         losses = []
         for prefix, model, scored in (("", self.student, student), ("partner_", self.partner, partner)):
@@ -75,6 +77,16 @@ class JointModel(nn.Module):
             terms[name] = value.detach()
             losses += [weight * value] if weight else []
         return {"loss": torch.stack(losses).sum(), **terms}
+
+    def _both(self, batch: JointBatch, progress: float) -> tuple[ScoredBatch, ScoredBatch]:
+        """The scores of the student and of the partner, which goes first where a term reads its layers: one pass of each."""
+        reading = [term for term in self.student.objective.reading if term.objective.reads_partner]  # type: ignore[union-attr]
+        if not reading:
+            return self.student.score(batch.student, progress), self._scored(batch.partner)  # type: ignore[operator]
+        assert isinstance(self.partner, DistilledEncoder)
+        assert isinstance(batch.partner, Batch)
+        partner, layers = self.partner.score_with_layers(batch.partner, reads_of(reading, PARTNER, progress))
+        return self.student.score(batch.student, progress, layers), partner  # type: ignore[operator]
 
     def _scored(self, batch: Batch | PairBatch | SharedBatch) -> ScoredBatch:
         if isinstance(self.partner, TaughtModel):
@@ -129,15 +141,16 @@ def load_partner(
     teachers: dict[str, DenseTeacher],
     collection: Collection,
     through: Passes | None = None,
+    encoder: Encoder | None = None,
 ) -> LoadedPartner:
-    """The partner from its base checkpoint. Without steps no term is bound."""
+    """The partner from its base checkpoint, or around the encoder that was made of it. Without steps no term is bound."""
     objective = told.objective if training.steps else []
     if isinstance(told, CrossEncoderPartner):
         scorer = new_scorer(models[told.base].path, device, told)
         model = TaughtModel(scorer, objective, replace(training, student_dim=None))
         assert isinstance(scorer, PairScorer)
         return LoadedPartner(told, scorer, model, collator(scorer, {}))
-    encoder = told.encoder.made(models, device, collection)
+    encoder = encoder or told.encoder.made(models, device, collection)
     own = replace(training, student_dim=encoder.dim)
     distilled = DistilledEncoder(encoder, objective, own, passes=through)
     return LoadedPartner(told, encoder, distilled, Collator(encoder, teachers, vectors_read(leaves(objective))))

@@ -16,6 +16,7 @@ from retkd.students.scoring import TokenVectors, in_batch_maxsim, in_batch_score
 from retkd.training.companion import Companion
 from retkd.training.layer_term import LayerReading, LayerTerm
 from retkd.training.passes import Passes
+from retkd.training.states import Reads, States, recorded
 
 
 class DistilledEncoder(nn.Module):
@@ -47,23 +48,35 @@ class DistilledEncoder(nn.Module):
         terms: dict[str, Tensor] = self.objective(self.score(batch, progress))
         return terms if self.companion is None else added(terms, self.companion.terms(batch))
 
-    def score(self, batch: Batch, progress: float = 0.0) -> ScoredBatch:
+    def score(self, batch: Batch, progress: float = 0.0, partner: Sequence[States] = ()) -> ScoredBatch:
         """The student's scores of the batch, in float32 also where the encoder runs in half precision.
 
-        Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit.
+        Near 1 the bfloat16 numbers are 0.004 apart: at a temperature of 0.05 that is 0.08 in the logit. ``partner``: of each
+        pass the layers of the model that is trained beside it, where a term reads them.
         """
-        texts = [_of("query", batch.queries), *(_of("document", chunk) for chunk in batch.documents)]
+        texts = _texts(batch)
         if self.source.MAXSIM:
             return self._score_tokens(batch, texts, progress)
         if self.objective.reading:
             features = looked_up(self.word_embeddings, texts)
-            read = LayerReading(self.encoder[0].auto_model, self.teachers, self.objective.reading, progress)
+            model = self.encoder[0].auto_model
+            read = LayerReading(model, self.teachers, self.objective.reading, progress, partner)
             vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
             return replace(scored(batch, vectors, progress), parts=read.parts)
         vectors = self.passes.through(self.encode, texts)
         if self.stored_documents is not None:
             vectors.append(batch.teacher_documents[self.stored_documents])
         return scored(batch, vectors, progress)
+
+    def score_with_layers(self, batch: Batch, reads: Reads) -> tuple[ScoredBatch, list[States]]:
+        """The scores of the batch, and what the layers made of each pass on the way, with gradient."""
+        texts = _texts(batch)
+        vectors, states = [], []
+        for features, tokens in zip(looked_up(self.word_embeddings, texts), texts, strict=True):
+            with recorded(self.encoder[0].auto_model, reads, tokens["attention_mask"]) as seen:
+                vectors.append(self.vectors(features))
+            states.append(seen)
+        return scored(batch, vectors), states
 
     def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
         """``[text, dim]`` of each chunk, with gradient. A chunk says under ``side`` which side's texts it holds."""
@@ -105,6 +118,11 @@ class DistilledEncoder(nn.Module):
         if model is None or self.source.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
             return None
         return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+def _texts(batch: Batch) -> list[Features]:
+    """The queries, then the documents chunk by chunk."""
+    return [_of("query", batch.queries), *(_of("document", chunk) for chunk in batch.documents)]
 
 
 def _of(side: Side, features: Features) -> Features:

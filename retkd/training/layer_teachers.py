@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from retkd.encoders.encoder import Encoder
+from retkd.encoders.encoder import SIDES, Encoder
 from retkd.errors import ModelError
 from retkd.layers import StackShape, stack_shape
+from retkd.matchers.cross_attention import CrossAttention
+from retkd.matchers.pair_models import load_model, load_tokenizer
+from retkd.matchers.templates import NOTHING_AROUND, PairTemplate, own_template
 from retkd.stage import Inputs
 
 
@@ -14,7 +17,7 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
 
     Raises :class:`ModelError` where one would read other tokens than the student.
     """
-    refs = sorted({term.model for term in objective if term.reads_layers})
+    refs = sorted({t.model for t in objective if t.reads_layers and not (t.reads_partner or t.reads_pairs)})
     found = {ref: Encoder.load(inputs.models[ref].path, device) for ref in refs}
     if found:
         stack_of(student, "the student")
@@ -22,6 +25,53 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
         stack_of(teacher, ref)
         require_same_tokens(student, teacher, ref)
     return found
+
+
+def require_same_passes(student: Encoder, partner: Encoder) -> None:
+    """Raise :class:`ModelError` where student and partner, of which each reads its own batch, would read other tokens."""
+    stack_of(student, "the student")
+    stack_of(partner, "the partner")
+    require_same_tokens(student, partner, "partner")
+    for side in SIDES:
+        own, other = student.max_length(side), partner.max_length(side)
+        if own != other:
+            raise ModelError(
+                "student and partner cut texts at different lengths, so their layers cannot be compared pass by pass",
+                where=f"a {side}",
+                seen=f"student {own} tokens, partner {other}",
+                next_step="give both the same `max_length`",
+            )
+
+
+def pair_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, device: str) -> dict[str, CrossAttention]:
+    """The cross-encoders whose attention the terms read, each once. They read the student's tokens, two texts at a time.
+
+    Raises :class:`ModelError` where a pair of texts would be other tokens to the cross-encoder.
+    """
+    found = {}
+    for ref in sorted({term.model for term in objective if term.reads_pairs}):
+        stack_of(student, "the student")
+        path = inputs.models[ref].path
+        model = load_model(path, device)
+        tokenizer = load_tokenizer(path, model)
+        require_same_vocabulary(student.model.tokenizer, tokenizer, ref)
+        _require_bare_texts(student, own_template(path), ref)
+        found[ref] = CrossAttention(model.requires_grad_(False), tokenizer)
+    return found
+
+
+def _require_bare_texts(student: Encoder, template: PairTemplate, name: str) -> None:
+    prompts = [prompt for side in SIDES if (prompt := student.prompt(side))]
+    if prompts or template != NOTHING_AROUND:
+        raise ModelError(
+            "a term compares the tokens of query and document, and a prompt would be among them",
+            where=f"the teacher {name}",
+            seen=f"prompts of the student {prompts}"
+            if prompts
+            else f"the cross-encoder's prompt {template.instruction!r}",
+            allowed="a student and a cross-encoder without prompts",
+            next_step="learn from the cross-encoder's scores (kl), or set the student's `prompts: {}`",
+        )
 
 
 def stack_of(encoder: Encoder, name: str) -> StackShape:
@@ -40,16 +90,7 @@ def stack_of(encoder: Encoder, name: str) -> StackShape:
 
 def require_same_tokens(student: Encoder, teacher: Encoder, name: str) -> None:
     """Raise :class:`ModelError` where the student's token ids mean something else to the teacher."""
-    own, other = student.model.tokenizer, teacher.model.tokenizer
-    if own.get_vocab() != other.get_vocab():
-        differ = len(set(own.get_vocab().items()) ^ set(other.get_vocab().items()))
-        raise ModelError(
-            "student and teacher read different tokens, so their layers cannot be compared token by token",
-            where=f"the teacher {name}",
-            seen=f"vocabularies of {len(own)} and {len(other)} tokens, {differ} of them not shared",
-            allowed="a teacher with the student's tokeniser",
-            next_step="begin the student from the same family as the teacher, or learn from its scores or vectors",
-        )
+    require_same_vocabulary(student.model.tokenizer, teacher.model.tokenizer, name)
     for side in ("query", "document"):
         if student.prompt(side) != teacher.prompt(side):
             raise ModelError(
@@ -67,4 +108,17 @@ def require_same_tokens(student: Encoder, teacher: Encoder, name: str) -> None:
             seen=f"student.max_length {length}",
             allowed=f"at most {positions} tokens",
             next_step="lower student.max_length",
+        )
+
+
+def require_same_vocabulary(own: Any, other: Any, name: str) -> None:
+    """Raise :class:`ModelError` where the tokens of two tokenisers have different ids."""
+    if own.get_vocab() != other.get_vocab():
+        differ = len(set(own.get_vocab().items()) ^ set(other.get_vocab().items()))
+        raise ModelError(
+            "student and teacher read different tokens, so their layers cannot be compared token by token",
+            where=f"the teacher {name}",
+            seen=f"vocabularies of {len(own)} and {len(other)} tokens, {differ} of them not shared",
+            allowed="a teacher with the student's tokeniser",
+            next_step="begin the student from the same family as the teacher, or learn from its scores or vectors",
         )

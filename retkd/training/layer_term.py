@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retkd.batch import Features, ScoredBatch
 from retkd.encoders.encoder import Encoder
+from retkd.parts import PARTNER
 from retkd.training.states import Reads, States, recorded
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Pass:
     """What student and teacher made of the same texts. ``number`` 0 holds the queries, the others documents.
 
-    The teacher's states have no gradient, and are gone after the pass unless a term keeps them.
+    The teacher's states have no gradient, but of a partner for a term that is not ``detached``. They are gone after the pass
+    unless a term keeps them, or a partner's own gradient needs them.
     """
 
     student: States
@@ -43,9 +45,9 @@ class LayerTerm(nn.Module):
         self.trained = objective.trained_parts(about)
 
     @property
-    def model(self) -> str:
-        """The encoder that teaches."""
-        return str(self.objective.model)
+    def model(self) -> str | None:
+        """The encoder that teaches pass by pass; None where a cross-encoder teaches, which reads pairs."""
+        return None if self.objective.reads_pairs else str(self.objective.model)
 
     def step(self, progress: float) -> int:
         """Steps already made."""
@@ -67,19 +69,28 @@ class LayerTerm(nn.Module):
         return value
 
 
+def reads_of(terms: Sequence[LayerTerm], model: str | None, progress: float) -> Reads:
+    """What the terms read of one teacher at this step."""
+    return reduce(or_, (term.reads(progress)[1] for term in terms if term.model == model), Reads())
+
+
 class LayerReading:
-    """The passes of one batch. ``parts``: by term, what it made of each pass, in order: the queries' first."""
+    """The passes of one batch. ``parts``: by term, what it made of each pass, in order: the queries' first. ``partner``:
+    what the layers of a model that is trained beside the student made of the same passes."""
 
     def __init__(
-        self, student: nn.Module, teachers: Mapping[str, Encoder], terms: Sequence[LayerTerm], progress: float
+        self,
+        student: nn.Module,
+        teachers: Mapping[str, Encoder],
+        terms: Sequence[LayerTerm],
+        progress: float,
+        partner: Sequence[States] = (),
     ) -> None:
-        self.student, self.teachers, self.terms, self.progress = student, teachers, terms, progress
+        self.student, self.teachers, self.partner = student, teachers, partner
+        self.terms, self.progress = terms, progress
         self.parts: dict[Any, list[Any]] = {term: [] for term in terms}
-        reads = [(term.model, *term.reads(progress)) for term in terms]
-        self.own = reduce(or_, (student for _, student, _ in reads))
-        self.of_teacher = {
-            ref: reduce(or_, (teacher for model, _, teacher in reads if model == ref)) for ref, _, _ in reads
-        }
+        self.own = reduce(or_, (term.reads(progress)[0] for term in terms))
+        self.of_teacher = {term.model: reads_of(terms, term.model, progress) for term in terms}
         self.number = 0
 
     def vectors(self, encode: Callable[[Features], Tensor], features: Features, tokens: Features) -> Tensor:
@@ -92,14 +103,19 @@ class LayerReading:
         for ref in self.of_teacher:
             taught = self._taught(ref, tokens)
             for term in (term for term in self.terms if term.model == ref):
-                told = Pass(seen, taught, self.number, term.step(self.progress), self.progress)
+                states = taught.detached() if term.objective.detached else taught
+                told = Pass(seen, states, self.number, term.step(self.progress), self.progress)
                 with torch.autocast(vectors.device.type, enabled=False):
                     self.parts[term].append(term.of_pass(told))
         self.number += 1
         return vectors
 
     @torch.no_grad()
-    def _taught(self, ref: str, tokens: Features) -> States:
+    def _taught(self, ref: str | None, tokens: Features) -> States:
+        if ref is None:
+            return States(tokens["attention_mask"].bool())
+        if ref == PARTNER:
+            return self.partner[self.number]
         transformer = self.teachers[ref].model[0]
         with recorded(transformer.auto_model, self.of_teacher[ref], tokens["attention_mask"]) as seen:
             transformer(dict(tokens))

@@ -47,6 +47,11 @@ class States:
     keys: dict[int, Float[Tensor, "text token _"]] = field(default_factory=dict)
     values: dict[int, Float[Tensor, "text token _"]] = field(default_factory=dict)
 
+    def detached(self) -> "States":
+        """The same, as constants."""
+        told = (self.hidden, self.queries, self.keys, self.values)
+        return States(self.mask, *({layer: state.detach() for layer, state in each.items()} for each in told))
+
 
 @contextmanager
 def recorded(transformer: Any, reads: Reads, mask: Tensor) -> Iterator[States]:

@@ -26,6 +26,7 @@ def misfits(config: "Config") -> Iterator[str]:
         yield f"the adaptation {adaptation.kind} goes with a dense student that is trained alone"
     for term in [*config.objective, *leaves(config.objective)]:
         yield from _of_student(config, term)
+    yield from _of_layers(config)
     if student.kind == "two_heads":
         yield from _of_heads(config)
     both = [*config.objective, *(partner.objective if partner is not None else ())]
@@ -59,6 +60,26 @@ def _of_student(config: "Config", term: Any) -> Iterator[str]:
         yield f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
     if term.kind == "matryoshka" and getattr(adaptation, "width", False):
         yield "matryoshka trains the first coordinates, of which `width` of the adaptation prune takes some out: leave one out"
+
+
+def _of_layers(config: "Config") -> Iterator[str]:
+    """Of terms that read the layers of the partner."""
+    kinds = [term.kind for term in config.objective if term.reads_partner]
+    if not kinds:
+        return
+    if config.co_train is None or config.co_train.kind != "encoder":
+        what = "has no `co_train`" if config.co_train is None else "trains a cross-encoder, which reads pairs"
+        yield (
+            f"the objective {kinds[0]} reads layers of the partner, and this stage {what}: set `co_train: {{kind: encoder, "
+            "...}`, or name another model (a stage that is called partner needs another name)"
+        )
+        return
+    own, other = config.student.max_length, config.co_train.encoder.max_length
+    if own is not None and other is not None and own != other:
+        yield (
+            f"the objective {kinds[0]} compares layers of the student and of the partner, which cut texts at {own} and "
+            f"{other} tokens: give both the same `max_length`"
+        )
 
 
 def _of_stored_documents(config: "Config", term: Any) -> Iterator[str]:

@@ -11,7 +11,9 @@ from torch import nn
 from retkd.encoders.encoder import Encoder
 from retkd.encoders.exits import ExitEncoder
 from retkd.encoders.two_heads import TwoHeadedEncoder
+from retkd.layers import stack_shape
 from retkd.objectives.base import Training, leaves
+from retkd.parts import PARTNER
 from retkd.stage import Inputs
 from retkd.training.collator import Collator
 from retkd.training.dense_teacher import DenseTeacher, dense_teachers, vectors_read
@@ -19,7 +21,7 @@ from retkd.training.distillation import DistilledEncoder
 from retkd.training.examples import CandidateLists, require_lists, require_objective, teachers_of
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.head_distillation import DistilledHeads
-from retkd.training.layer_teachers import layer_teachers, stack_of
+from retkd.training.layer_teachers import layer_teachers, pair_teachers, require_same_passes, stack_of
 from retkd.training.passes import passes
 from retkd.training.stored_terms import stored_terms
 from retkd.training.translated_lists import TranslatedLists
@@ -61,8 +63,9 @@ def assembled(
     stored = config.student.stored_documents
     teachers = _teachers(config, inputs, work, device, doc_ids) if config.steps else {}
     companion = config.student.companion(encoder) if config.steps else None
+    beside = _read_partner(config, inputs, encoder, device)
     student, training = _student(
-        config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device
+        config, inputs, encoder, companion, {ref: t.dim for ref, t in teachers.items()}, device, beside
     )
     read = vectors_read(leaves(config.objective)) | ({stored} if stored is not None else set())
     collator: Any = Collator(encoder, teachers, read, stored_documents=stored is not None)
@@ -71,7 +74,7 @@ def assembled(
     from retkd.training.co_training import load_partner
 
     partner = load_partner(
-        config.co_train, inputs.models, device, training, teachers, inputs.collection, student.passes
+        config.co_train, inputs.models, device, training, teachers, inputs.collection, student.passes, beside
     )
     model, both, optimizer = partner.beside(student, collator, config)
     return Assembled(student, model, both, partner, companion, optimizer)
@@ -95,19 +98,38 @@ def _written(config: "Config") -> list[Any]:
     return leaves([*config.objective, *(config.co_train.objective if config.co_train else [])])
 
 
+def _read_partner(config: "Config", inputs: Inputs, student: Encoder, device: str) -> Encoder | None:
+    """The encoder that will be trained beside the student, where a term reads its layers."""
+    if not config.steps or not any(term.reads_partner for term in config.objective):
+        return None
+    encoder: Encoder = config.co_train.encoder.made(inputs.models, device, inputs.collection)  # type: ignore[union-attr]
+    require_same_passes(student, encoder)
+    return encoder
+
+
 def _student(
-    config: "Config", inputs: Inputs, encoder: Encoder, companion: Any, teacher_dims: Mapping[str, int], device: str
+    config: "Config",
+    inputs: Inputs,
+    encoder: Encoder,
+    companion: Any,
+    teacher_dims: Mapping[str, int],
+    device: str,
+    partner: Encoder | None,
 ) -> tuple[Any, Training]:
     """The student under its objective, with the encoders whose layers teach it, and what its terms know."""
     objective = config.objective if config.steps else []
     teachers = layer_teachers(objective, inputs, encoder, device)
+    read = teachers if partner is None else {**teachers, PARTNER: partner}
+    stacks = {ref: stack_of(teacher, ref) for ref, teacher in read.items()}
+    pairs = pair_teachers(objective, inputs, encoder, device)
     training = Training(
         encoder.dim,
         teacher_dims,
         config.steps,
         inputs.seed,
-        stack_of(encoder, "the student") if teachers else None,
-        {ref: stack_of(teacher, ref) for ref, teacher in teachers.items()},
+        stack_of(encoder, "the student") if read or pairs else None,
+        {**stacks, **{ref: stack_shape(teacher.body) for ref, teacher in pairs.items()}},
+        pairs,
     )
     whole = config.student.needs_whole_passes
     through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
