@@ -31,7 +31,9 @@ class Disagreement(Part):
     share: float = Field(
         default=0.3, gt=0.0, le=1.0, description="at most this share of the queries, the worst errors, are repeated"
     )
-    at_least: float | None = Field(default=None, description="only those that are at least so far are errors; null: all")
+    at_least: float | None = Field(
+        default=None, description="only those that are at least so far are errors; null: all"
+    )
     times: int = Field(default=2, ge=2, description="how often a pass of the training has a repeated error")
 
     def of_list(self, teacher: np.ndarray, student: np.ndarray) -> float:
