@@ -162,6 +162,15 @@ def test_errors_of_the_student_before_are_seen_more_often(tmp_path: Path) -> Non
     )
 
 
+def test_errors_of_a_sparse_student_are_told_by_its_own_scores(tmp_path: Path) -> None:
+    text = ERRORS[: ERRORS.index("  index:")] + ERRORS[ERRORS.index("rounds:") :]
+    sparse = {"{kind: dense, base: /models/base, layers: [0, 2]}": "{kind: sparse, base: /models/base}"}
+    recipe = load(written(tmp_path, text, **sparse))
+    student = told(recipe, "score_round2")["teachers"]["student"]
+    assert (student["kind"], student["model"]) == ("sparse", "train_round1")
+    assert told(recipe, "mine_round2")["miner"]["kind"] == "sparse"
+
+
 def test_errors_need_a_score_and_a_select_stage_and_a_free_column(tmp_path: Path) -> None:
     path = written(tmp_path, ERRORS)
     with pytest.raises(
