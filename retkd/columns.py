@@ -100,6 +100,7 @@ def _read(config: Any) -> Iterator[Read]:
 
 def _of_terms(path: tuple[str | int, ...], objective: Sequence[Any]) -> Iterator[Read]:
     for number, term in enumerate(objective):
-        each = {(name, leaf.kind): leaf for leaf in leaves([term]) for name in leaf.teacher_names}
+        inner: list[Any] = leaves([term])
+        each = {(name, leaf.kind): leaf for leaf in inner for name in leaf.teacher_names}
         for (teacher, kind), leaf in each.items():
             yield Read((*path, number), teacher, f"the objective {kind!r}", leaf.scales, leaf.RULE)
