@@ -82,7 +82,7 @@ def test_with_the_whole_share_a_query_keeps_its_tokens(seed: int) -> None:
 
 def test_each_place_has_a_weight_of_its_own(asked, encoder_folder: Path) -> None:
     """Tokens far from each other, as a real model's are: of many variants some have tokens of both queries."""
-    own, other = "baco difun gale minor".split(), "pano rule".split()
+    own, other = ["baco", "difun", "gale", "minor"], ["pano", "rule"]
     generator = NearestTokens(model="base", share=0.6, keep_originals=False)
     both = [" ".join(own), " ".join(other)]
     given = [asked(models={"base": encoder_folder}, seed=seed) for seed in range(12)]
