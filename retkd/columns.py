@@ -1,6 +1,7 @@
-"""Teacher columns that a recipe's stages read, and whether the stages before them make such a column."""
+"""Teacher columns that a recipe's stages read: whether the stages before them make such a column, on a scale that will do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError, did_you_mean
@@ -14,50 +15,92 @@ UNKNOWN = ("sparsify",)
 """Kinds of stage whose columns are not told by their teachers alone."""
 
 
+Made = dict[str, Sequence[str]]
+"""Column -> the scales that it may be on; none where that is known after scoring alone."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A column that a stage reads: where in the stage, what reads it, on which scales it can, and the rule for others."""
+
+    path: tuple[str | int, ...]
+    teacher: str
+    reader: str = ""
+    scales: Sequence[str] = ()
+    rule: str = ""
+
+
 def column_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
-    """A problem for each column that a train, teach or select stage reads and no stage before it makes."""
+    """A problem for each column that a train, teach or select stage reads and no stage before it makes, or makes on a scale
+    that its reader cannot use: that is better known before a language model has ranked for hours."""
     problems = []
     for name, config in recipe.stages.items():
         made = _made(recipe.stages, getattr(config, "candidates", None))
         if made is None:
             continue
-        for path, teacher in _read(config):
-            if teacher not in made:
-                problems.append(
-                    RecipeError(
-                        f"no stage before {name!r} gives a teacher {teacher!r}",
-                        where=lines.where(("stages", name, *path)),
-                        seen=teacher,
-                        allowed=", ".join(sorted(made)) or "none: its candidates come from no score stage",
-                        next_step=did_you_mean(teacher, made) if made else "put a stage of kind score before it",
-                    )
-                )
+        for read in _read(config):
+            where = lines.where(("stages", name, *read.path))
+            if read.teacher not in made:
+                problems.append(_missing(name, read, made, where))
+            elif read.scales and made[read.teacher] and not set(read.scales) & set(made[read.teacher]):
+                problems.append(_on_another_scale(read, made[read.teacher], where))
     return problems
 
 
-def _made(stages: dict[str, Any], name: str | None) -> set[str] | None:
+def _missing(name: str, read: Read, made: Made, where: str) -> RecipeError:
+    return RecipeError(
+        f"no stage before {name!r} gives a teacher {read.teacher!r}",
+        where=where,
+        seen=read.teacher,
+        allowed=", ".join(sorted(made)) or "none: its candidates come from no score stage",
+        next_step=did_you_mean(read.teacher, made) if made else "put a stage of kind score before it",
+    )
+
+
+def _on_another_scale(read: Read, scales: Sequence[str], where: str) -> RecipeError:
+    return RecipeError(
+        f"{read.reader} cannot use the scores of teacher {read.teacher!r}",
+        where=where,
+        seen="scale " + " or ".join(scales),
+        allowed=", ".join(read.scales),
+        next_step=read.rule,
+    )
+
+
+def _made(stages: dict[str, Any], name: str | None) -> Made | None:
     """The columns of a stage's candidates; None where they cannot be known from the recipe."""
-    found: set[str] = set()
+    found: Made = {}
     while name is not None:
         config = stages.get(name)
         if config is None or config.kind in UNKNOWN:
             return None
-        found |= set(getattr(config, "teachers", None) or {})
         labels = getattr(config, "labels", None)
-        found |= {labels.column} if labels is not None else set()
+        own = {labels.column: ("rank",)} if labels is not None else {}
+        own |= {teacher: told.scales for teacher, told in (getattr(config, "teachers", None) or {}).items()}
+        found = own | found
         name = getattr(config, "candidates", None)
     return found
 
 
-def _read(config: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """(where in the stage, teacher) of every column that it reads."""
+def _read(config: Any) -> Iterator[Read]:
+    """Every column that a stage reads."""
     if config.kind == "select":
         if config.teacher is not None:
-            yield ("teacher",), config.teacher
+            yield Read(("teacher",), config.teacher)
         for number, rule in enumerate(config.filters):
             if getattr(rule, "teacher", None) is not None:
-                yield ("filters", number, "teacher"), rule.teacher
+                scales = getattr(rule, "SCALES", ())
+                told = (f"the filter {rule.kind!r}", scales, getattr(rule, "RULE", ""))
+                yield Read(("filters", number, "teacher"), rule.teacher, *told)
     if config.kind in ("train", "teach"):
-        for number, term in enumerate(config.objective):
-            for teacher in dict.fromkeys(name for leaf in leaves([term]) for name in leaf.teacher_names):
-                yield ("objective", number), teacher
+        yield from _of_terms(("objective",), config.objective)
+    if getattr(config, "co_train", None) is not None:
+        yield from _of_terms(("co_train", "objective"), config.co_train.objective)
+
+
+def _of_terms(path: tuple[str | int, ...], objective: Sequence[Any]) -> Iterator[Read]:
+    for number, term in enumerate(objective):
+        inner: list[Any] = leaves([term])
+        each = {(name, leaf.kind): leaf for leaf in inner for name in leaf.teacher_names}
+        for (teacher, kind), leaf in each.items():
+            yield Read((*path, number), teacher, f"the objective {kind!r}", leaf.scales, leaf.RULE)

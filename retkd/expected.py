@@ -1,6 +1,6 @@
 """Numbers under `expected` that no evaluation of the recipe can give: told when the recipe is read, not after hours of a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import RecipeError, meant
@@ -22,7 +22,7 @@ def expected_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
 
     Whether the collection has a split of those that are asked for is not known here: that is told by the run.
     """
-    evaluations = [config for config in recipe.stages.values() if config.kind == "evaluate"]
+    evaluations = [(config, list(names.values())) for config, names in _named(recipe.stages)]
     return [
         RecipeError(
             f"no evaluation of this recipe gives the {key} {seen!r}, so the run could only fail",
@@ -36,12 +36,13 @@ def expected_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
     ]
 
 
-def _missing(line: Any, evaluations: list[Any]) -> Iterator[tuple[str, str, list[str]]]:
+def _missing(line: Any, evaluations: list[tuple[Any, list[str]]]) -> Iterator[tuple[str, str, list[str]]]:
     """(key, what it says, what it may say) of one line."""
-    splits = _each(_splits(config) for config in evaluations)
+    splits = _each(names for _, names in evaluations)
     if line.split not in splits:
         yield "split", line.split, splits
-    fitting = [config for config in evaluations if line.split in _splits(config)] or evaluations
+    every = [config for config, _ in evaluations]
+    fitting = [config for config, names in evaluations if line.split in names] or every
     systems = [*_each(config.systems for config in fitting), GAP]
     if line.system not in systems:
         yield "system", line.system, systems
@@ -51,10 +52,31 @@ def _missing(line: Any, evaluations: list[Any]) -> Iterator[tuple[str, str, list
         yield "measure", line.measure, measures
 
 
-def _splits(config: Any) -> list[str]:
-    """As the summary names them: those of another collection with its name before them."""
+def split_names(stages: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Split -> its name in the summary, of the evaluation ``name``: a split of another collection has that one's name before it,
+    and one that an earlier evaluation has too that of the stage, so that no evaluation hides another's numbers."""
+    config = stages[name]
     before = f"{config.collection}/" if config.collection else ""
-    return [before + split for split in SPLITS.get(str(config.splits), config.splits)]
+    earlier = list(stages)[: list(stages).index(name)]
+    taken = [
+        split
+        for other in earlier
+        if stages[other].kind == "evaluate" and stages[other].collection == config.collection
+        for split in _asked(stages[other])
+    ]
+    return {split: (f"{name}/" if split in taken else "") + before + split for split in _asked(config)}
+
+
+def _named(stages: Mapping[str, Any]) -> Iterator[tuple[Any, dict[str, str]]]:
+    for name, config in stages.items():
+        if config.kind == "evaluate":
+            yield config, split_names(stages, name)
+
+
+def _asked(config: Any) -> Sequence[str]:
+    """The splits that an evaluation asks for."""
+    asked: Sequence[str] = SPLITS.get(str(config.splits), config.splits)
+    return asked
 
 
 def _shown(measure: str, system: str) -> str:

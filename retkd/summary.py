@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.evaluation.names import measure_name
+from retkd.expected import split_names
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -18,9 +19,9 @@ def summary(
     gaps: dict[str, Any] = {}
     for name, config in recipe.stages.items():
         if config.kind == "evaluate" and name in manifests:
-            before = f"{config.collection}/" if config.collection else ""
-            splits |= {before + split: told for split, told in _json(artifacts[name] / "measures.json").items()}
-            gaps |= {before + split: told for split, told in _json(artifacts[name] / "gap.json").items()}
+            names = split_names(recipe.stages, name)
+            splits |= {names[split]: told for split, told in _json(artifacts[name] / "measures.json").items()}
+            gaps |= {names[split]: told for split, told in _json(artifacts[name] / "gap.json").items()}
     headline = next((split for split in ("test", "dev") if split in gaps), next(iter(gaps), None))
     return {
         "recipe": recipe.name,

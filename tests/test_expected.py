@@ -1,12 +1,14 @@
 """Numbers under `expected` that no evaluation gives are told when the recipe is read; what may be given is left to the run."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from retkd.errors import RecipeError
+from retkd.expected import split_names
 from retkd.recipe import load
-from retkd.summary import expectations
+from retkd.summary import expectations, summary
 from tests.recipes import TEXT, line_of, written
 
 TRANSFER = TEXT + "transfer: {other: {kind: beir, path: /data/other}}\n"
@@ -90,3 +92,39 @@ def test_a_split_that_the_collection_may_have_is_left_to_the_run(tmp_path: Path)
     (first, second) = expectations(recipe, told)
     assert (first["outcome"], second["outcome"], second["seen"]) == ("exact", "fail", None)
     assert load(with_lines(tmp_path, TEXT, "{split: train, value: 0.5}"), ["stages.evaluate.splits=all"])
+
+
+SECOND = TRANSFER + "expected: [{split: chosen/test, measure: R10@1, value: 0.4}, {split: test, value: 0.5}]\n"
+CHOSEN = """\
+  chosen: {kind: evaluate, measures: [R10@1], primary: R10@1, systems: {student: {kind: rerank, candidates: score, teacher: ce}}}
+  far: {kind: evaluate, collection: other, systems: {student: {kind: dense, model: train, index: index}}}
+"""
+
+
+def test_a_second_evaluation_of_a_split_hides_nothing_of_the_first(tmp_path: Path) -> None:
+    """Both stand in the summary, and `expected` reaches both."""
+    recipe = load(written(tmp_path, SECOND.replace("transfer:", CHOSEN + "transfer:")))
+    assert split_names(recipe.stages, "evaluate") == {"dev": "dev", "test": "test"}
+    assert split_names(recipe.stages, "chosen") == {"test": "chosen/test"}
+    assert split_names(recipe.stages, "far") == {"test": "other/test"}
+    values = {"evaluate": ("nDCG@10", 0.5), "chosen": ("R10@1", 0.4), "far": ("nDCG@10", 0.1)}
+    for name, (measure, value) in values.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "measures.json").write_text(json.dumps({"test": {"student": {measure: {"mean": value}}}}))
+        (tmp_path / name / "gap.json").write_text(json.dumps({"test": {"measure": measure}}))
+    keys = ("key", "digest", "wall_seconds", "peak_memory_mib", "rows", "created")
+    manifests = {name: dict.fromkeys(keys) for name in values}
+    told = summary(recipe, {name: tmp_path / name for name in values}, manifests, tmp_path)
+    assert {split: list(systems["student"]) for split, systems in told["splits"].items()} == {
+        "test": ["nDCG@10"],
+        "chosen/test": ["R10@1"],
+        "other/test": ["nDCG@10"],
+    }
+    assert told["gap"]["measure"] == "nDCG@10"
+    assert [line["outcome"] for line in expectations(recipe, told)] == ["exact", "exact"]
+
+
+def test_a_misspelt_split_of_a_second_evaluation(tmp_path: Path) -> None:
+    path = written(tmp_path, SECOND.replace("transfer:", CHOSEN + "transfer:").replace("chosen/", "chosn/"))
+    assert "allowed: dev, test, chosen/test, other/test" in error_of(path)
+    assert "did you mean 'chosen/test'?" in error_of(path)

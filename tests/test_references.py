@@ -221,3 +221,54 @@ def test_a_teacher_that_no_stage_before_gives(tmp_path: Path, old: str, new: str
     assert "gives a teacher 'cee'" in told
     assert f"key {key}\n" in told
     assert told.endswith("allowed: ce\n      next step: did you mean 'ce'?")
+
+
+LISTWISE = "{kind: llm_listwise, llm: {kind: openai, base_url: 'http://localhost:1', model: m}}"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "reader", "scale"),
+    [
+        (LISTWISE, "{kind: kl, teacher: ce}", "rank"),
+        (LISTWISE, "{kind: matryoshka, dims: [8], terms: [{kind: pld, teacher: ce}]}", "rank"),
+        (
+            "{kind: imported, file: f, format: nemo, scale: probability}",
+            "{kind: margin_mse, teacher: ce}",
+            "probability",
+        ),
+        ("{kind: late_interaction, model: /m}", "{kind: bce, teacher: ce, mapping: clip}", "unbounded"),
+    ],
+)
+def test_a_teacher_on_another_scale_is_told_before_it_has_scored(
+    tmp_path: Path, teacher: str, reader: str, scale: str
+) -> None:
+    made = "{kind: cross_encoder, model: /models/teacher}"
+    plain = {"filters: [{kind: margin, teacher: ce, margin: 1.0}]": "filters: []", made: teacher}
+    told = error_of(written(tmp_path, **plain, **{"{kind: kl, teacher: ce}": reader}))
+    assert "cannot use the scores of teacher 'ce'\n" in told
+    assert f"key stages.train.objective.0\n      seen: scale {scale}\n" in told
+    assert load(written(tmp_path, **plain, **{"{kind: kl, teacher: ce}": "{kind: list_mle, teacher: ce}"}))
+
+
+def test_filters_and_partners_read_columns_too(tmp_path: Path) -> None:
+    told = error_of(
+        written(tmp_path, **{"{kind: margin, teacher: ce, margin: 1.0}": "{kind: percentage, teacher: ce}"})
+    )
+    assert "the filter 'percentage' cannot use the scores of teacher 'ce'" in told
+    assert "seen: scale logit or unbounded\n      allowed: probability\n" in told
+    partner = "co_train: {kind: encoder, encoder: {kind: dense, base: /m}, objective: [{kind: kl, teacher: cee}]}\n"
+    told = error_of(written(tmp_path, **{"    steps: 30\n": f"    steps: 30\n    {partner}"}))
+    assert "key stages.train.co_train.objective.0\n      seen: cee\n" in told
+
+
+def test_a_chain_that_would_copy_an_assistants_cosines_as_logits(tmp_path: Path) -> None:
+    terms = "{kind: bce, teacher: ce, mapping: sigmoid}"
+    chain = "chain: {generations: 1}\nstages:\n"
+    told = error_of(written(tmp_path, **{"{kind: kl, teacher: ce}": terms, "stages:\n": chain}))
+    assert "the objective 'bce' cannot use the scores of teacher 'assistant1'" in told
+
+
+def test_a_column_of_labels_has_an_order_alone(tmp_path: Path) -> None:
+    labels = "    labels: {kind: cl_drd, teacher: ce, num_top: 2}\n    filters: ["
+    graded = {"    filters: [": labels, "{kind: kl, teacher: ce}": "{kind: kl, teacher: cl_drd}"}
+    assert "seen: scale rank" in error_of(written(tmp_path, **graded))

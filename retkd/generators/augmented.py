@@ -32,7 +32,8 @@ class Augmented(Generator):
             ]
             for document in documents
         ]
-        return Generated([list(dict.fromkeys(texts)) for texts in made], {"original queries": len(queries)})
+        counts = {"original queries": len(queries), "variants": sum(map(len, variants.values()))}
+        return Generated([list(dict.fromkeys(texts)) for texts in made], counts)
 
     def variants(self, queries: Sequence[str], num: int, inputs: Inputs) -> list[list[str]]:
         """At most ``num`` distinct texts per query, none of them the query itself; the same for the same seed."""

@@ -19,13 +19,15 @@ TOKENS_AT_ONCE = 64
 class NearestTokens(Augmented):
     """Word embeddings of a query, mixed place by place with those of another, each replaced by the nearest token.
 
-    So a teacher can read and label what was mixed. ``share`` 1 gives the query's own tokens. AugPro-Mix (Zhou et al. 2023,
-    from its abstract; it draws the share, here it is fixed).
+    So a teacher can read and label what was mixed. The weight is drawn for each place, with mean ``share``, which 1 makes 1
+    everywhere: the query's own tokens. One weight for a whole query would do nothing in the space of a real model, whose
+    tokens are far from each other: above a half every nearest token is the query's own. AugPro-Mix (Zhou et al. 2023, from
+    its abstract; drawing by place is ours).
     """
 
     kind: Literal["nearest_tokens"] = "nearest_tokens"
     model: AnyModel = Field(description="whose tokeniser and word embeddings")
-    share: float = Field(default=0.6, gt=0.0, le=1.0, description="weight of the query itself; the other's is the rest")
+    share: float = Field(default=0.6, gt=0.0, le=1.0, description="mean weight of the query itself")
 
     def variants(self, queries: Sequence[str], num: int, inputs: Inputs) -> list[list[str]]:
         """Mixed with ``num`` other queries drawn by the seed; what comes out as the query itself is left out."""
@@ -38,16 +40,23 @@ class NearestTokens(Augmented):
         same = {tokenizer.decode(own) for own in ids}
         made = []
         for own, query in zip(ids, queries, strict=True):
-            others = random.Random(f"{inputs.seed} {query}").sample(range(len(ids)), min(num, len(ids)))
-            texts = (str(tokenizer.decode(self._mixed(own, ids[other], table, tokenizer))) for other in others)
+            lots = random.Random(f"{inputs.seed} {query}")
+            others = lots.sample(range(len(ids)), min(num, len(ids)))
+            texts = [str(tokenizer.decode(self._mixed(own, ids[other], table, tokenizer, lots))) for other in others]
             made.append([text for text in dict.fromkeys(texts) if text and text not in same])
         return made
 
-    def _mixed(self, own: Sequence[int], other: Sequence[int], table: "Tensor", tokenizer: Any) -> list[int]:
-        return mixed(own, other, table, self.share, frozenset(tokenizer.all_special_ids))
+    def _mixed(
+        self, own: Sequence[int], other: Sequence[int], table: "Tensor", tokenizer: Any, lots: random.Random
+    ) -> list[int]:
+        # u ^ ((1 - share) / share) of a uniform u has the mean `share`.
+        shares = [lots.random() ** (1 / self.share - 1) for _ in own]
+        return mixed(own, other, table, shares, frozenset(tokenizer.all_special_ids))
 
 
-def mixed(own: Sequence[int], other: Sequence[int], table: "Tensor", share: float, never: frozenset[int]) -> list[int]:
+def mixed(
+    own: Sequence[int], other: Sequence[int], table: "Tensor", shares: Sequence[float], never: frozenset[int]
+) -> list[int]:
     """Token ids nearest (by Euclidean distance) to share * own + (1 - share) * other, at each place of ``own``.
 
     Places that ``other`` does not reach stay. ``table`` is ``[vocab, dim]``; ids in ``never`` are not chosen.
@@ -57,6 +66,7 @@ def mixed(own: Sequence[int], other: Sequence[int], table: "Tensor", share: floa
     reach = min(len(own), len(other))
     if not reach:
         return list(own)
+    share = torch.tensor(shares[:reach], dtype=table.dtype).unsqueeze(1)
     rows = share * table[list(own[:reach])] + (1 - share) * table[list(other[:reach])]
     found: list[int] = []
     for start in range(0, reach, TOKENS_AT_ONCE):

@@ -29,10 +29,12 @@ class Disagreement(Part):
     teacher_temperature: float = Field(default=1.0, gt=0.0, description="of `kl`")
     student_temperature: float = Field(default=0.05, gt=0.0, description="of `kl`")
     share: float = Field(
-        default=0.3, gt=0.0, le=1.0, description="at most this share of the queries, the worst, are errors"
+        default=0.3, gt=0.0, le=1.0, description="at most this share of the queries, the worst errors, are repeated"
     )
-    at_least: float | None = Field(default=None, description="and only those that are at least so far; null: no limit")
-    times: int = Field(default=2, ge=2, description="how often a pass of the training has an error")
+    at_least: float | None = Field(
+        default=None, description="only those that are at least so far are errors; null: all"
+    )
+    times: int = Field(default=2, ge=2, description="how often a pass of the training has a repeated error")
 
     def of_list(self, teacher: np.ndarray, student: np.ndarray) -> float:
         """The distance on one list; NaN is not scored. A list of less than two is no error.
@@ -71,25 +73,31 @@ class Repeats(Disagreement):
             if self.by == "kl":
                 require_scale(rows, name, DIFFERENCES, "`repeats` by kl", "compare orders: `by: tau`")
 
-    def times_of(self, rows: "pa.Table", query_ids: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
-        """(how often each of these queries is seen, what the manifest says). Ties by query id; distances are over ``rows``."""
+    def times_of(self, rows: "pa.Table", query_ids: list[str]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """(how often each of these queries is seen, which are errors, what the manifest says).
+
+        All that are far enough are errors, whatever their ``share``: that says how many of them are repeated, ties by query
+        id. Distances are over ``rows``.
+        """
         lists = Lists.of(rows)
         teacher, student = lists.scores(self.teacher), lists.scores(self.student)
         found = {q: self.of_list(teacher[start:stop], student[start:stop]) for q, start, stop in lists.groups}
         distances = np.array([found[query_id] for query_id in query_ids])
         order = np.lexsort((np.array(query_ids), -distances))
         least = 0.0 if self.at_least is None else self.at_least
-        worst = [row for row in order[: int(self.share * len(order))] if distances[row] > 0 and distances[row] >= least]
+        errors = (distances > 0) & (distances >= least)
+        worst = [row for row in order[: int(self.share * len(order))] if errors[row]]
         times = np.ones(len(query_ids), dtype=np.int64)
         times[worst] = self.times
+        told = {"errors": int(errors.sum()), "repeated": len(worst), "of_queries": len(query_ids)}
         mean = float(distances.mean()) if len(distances) else 0.0
-        return times, {"errors": len(worst), "of_queries": len(query_ids), f"mean_{self.by}_distance": round(mean, 6)}
+        return times, errors, {**told, f"mean_{self.by}_distance": round(mean, 6)}
 
     def fewer(self, num_errors: int, folder: Path) -> bool:
         """Whether these are fewer than the round before had, whose artifact is ``folder``."""
-        from retkd.training.query_order import num_repeated
+        from retkd.training.query_order import num_errors_of
 
-        return num_errors < num_repeated(folder)
+        return num_errors < num_errors_of(folder)
 
 
 def _log_softmax(scores: np.ndarray) -> np.ndarray:

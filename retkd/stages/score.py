@@ -47,6 +47,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
+        assert not teacher.scales or judged.scale in teacher.scales
         for split in tables:
             tables[split] = _with_column(tables[split], name, chosen[split], split, judged)
         metrics.values[name] = {

@@ -102,10 +102,10 @@ def _write_repeats(repeats: Repeats, rows: Any, query_ids: list[str], inputs: In
 
     from retkd.training.query_order import write_repeats
 
-    times, told = repeats.times_of(rows, query_ids)
+    times, errors, told = repeats.times_of(rows, query_ids)
     if repeats.before is not None and not repeats.fewer(told["errors"], inputs.artifacts[repeats.before]):
-        times, told = np.ones_like(times), {**told, "repeated": False}
-    write_repeats(query_ids, times, out)
+        times, told = np.ones_like(times), {**told, "repeated": 0}
+    write_repeats(query_ids, times, errors, out)
     return told
 
 

@@ -27,7 +27,7 @@ from retkd.errors import RecipeError
 from retkd.objectives.base import leaves
 from retkd.overrides import applied
 from retkd.parts import Part
-from retkd.strategies.copies import inserted, require_free, require_train
+from retkd.strategies.copies import inserted, require_free, require_train, scoring
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -72,13 +72,14 @@ def with_chain(stages: dict[str, Any], typed: "Recipe", chain: Chain) -> tuple[d
     written = stages[chain.train]
     prefix = "assistant" if chain.train == "train" else f"{chain.train}_assistant"
     added: dict[str, Any] = {}
-    teacher = None
+    teacher, kind = None, ""
     for number, assistant in enumerate([*chain.assistants, *[Assistant()] * chain.generations], 1):
-        added |= _scores(written, typed.stages[chain.train], teacher)
-        learner = _taught(written, typed.stages[chain.train], teacher)
-        added |= _hop(f"{prefix}{number}", applied(learner, _settings(assistant.set)), assistant)
-        teacher = f"{prefix}{number}"
-    added |= _scores(written, typed.stages[chain.train], teacher)
+        added |= _scores(written, typed.stages[chain.train], teacher, kind)
+        learner = applied(_taught(written, typed.stages[chain.train], teacher), _settings(assistant.set))
+        # A choice is among dense students alone.
+        teacher, kind = f"{prefix}{number}", "dense" if assistant.candidates else str(learner["student"]["kind"])
+        added |= _hop(teacher, learner, assistant)
+    added |= _scores(written, typed.stages[chain.train], teacher, kind)
     added[chain.train] = _taught(written, typed.stages[chain.train], teacher)
     require_free(stages, added, [chain.train], "chain")
     return inserted(stages, added, chain.train), {chain.train: copy.deepcopy(written)}
@@ -99,12 +100,11 @@ def _settings(changes: Changes) -> list[tuple[tuple[str, ...], Any]]:
     return [(tuple(key.split(".")), value) for key, value in changes.items()]
 
 
-def _scores(written: dict[str, Any], train: Any, teacher: str | None) -> dict[str, Any]:
-    """The stage that scores the lists with an assistant, where a term reads a column."""
+def _scores(written: dict[str, Any], train: Any, teacher: str | None, kind: str) -> dict[str, Any]:
+    """The stage that scores the lists with an assistant, a student of this kind, where a term reads a column."""
     if teacher is None or not any(term.teacher_name for term in leaves(train.objective)):
         return {}
-    teachers = {teacher: {"kind": "bi_encoder", "model": teacher}}
-    stage = {"kind": "score", "candidates": written["candidates"], "teachers": teachers}
+    stage = {"kind": "score", "candidates": written["candidates"], "teachers": {teacher: scoring(kind, teacher)}}
     return {f"{teacher}_scores": stage | _of_collection(written)}
 
 

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 from retkd.errors import RecipeError, did_you_mean
 from retkd.parts import ModelInput
 from retkd.references import put, references
+from retkd.students import STUDENTS
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
+
+SCORED_BY = {"encoder": "bi_encoder", "sparse_encoder": "sparse", "late_interaction_encoder": "late_interaction"}
+"""What a student represents -> the kind of teacher that scores with it."""
+
+
+def scoring(student_kind: str, model: str) -> dict[str, str]:
+    """A trained student of this kind as a teacher of a score stage."""
+    return {"kind": SCORED_BY[STUDENTS[student_kind].REPRESENTS], "model": model}
 
 
 def require_train(typed: "Recipe", name: str, shorthand: str, key: str) -> None:

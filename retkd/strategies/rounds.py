@@ -22,7 +22,7 @@ from pydantic import Field
 from retkd.errors import RecipeError
 from retkd.parts import Part
 from retkd.selection.repeats import Disagreement
-from retkd.strategies.copies import going_on, inserted, redirected, require_free, require_train
+from retkd.strategies.copies import going_on, inserted, redirected, require_free, require_train, scoring
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -122,7 +122,7 @@ def _add_errors(
             where=f"stages.{score}.teachers.{STUDENT}",
             next_step="rename the teacher",
         )
-    added[names[score]]["teachers"][STUDENT] = {"kind": "bi_encoder", "model": student}
+    added[names[score]]["teachers"][STUDENT] = scoring(typed.stages[rounds.train].student.kind, student)
     assert rounds.errors is not None
     repeats = {**rounds.errors.model_dump(), "student": STUDENT}
     if number > 2 and rounds.errors.at_least is not None:

@@ -4,6 +4,7 @@ Louizos et al. 2018; CoFi: Xia et al. 2022; limits and temperature as in TinyCLI
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -85,13 +86,42 @@ def chosen(
 ) -> dict[int, list[int]]:
     """Layer -> the intermediate dimensions that stay, equally many in each; at least ``target`` of the parameters go.
 
-    As many layers go as the masks expect to, those of the smallest logits; more where the rest would not fit otherwise.
+    As many layers stay as the masks expect, once they are brought to that size, see :func:`fitted_layers`: those of the
+    largest logits; fewer where the rest would not fit otherwise.
     """
     num_layers, dims = inner.shape
     allowed = (1 - target) * num_layers * (sizes.fixed + sizes.unit * dims)
-    count = max(1, round(float(kept_probability(layers).sum())))
+    count = max(1, round(fitted_layers(layers, inner, sizes, allowed)))
     while count > 1 and count * (sizes.fixed + sizes.unit) > allowed:
         count -= 1
     width = min(dims, int((allowed / count - sizes.fixed) / sizes.unit + 1e-9))
     kept = sorted(layers.argsort(descending=True, stable=True)[:count].tolist())
     return {layer: sorted(inner[layer].argsort(descending=True, stable=True)[:width].tolist()) for layer in kept}
+
+
+def fitted_layers(
+    layers: Float[Tensor, "layer"], inner: Float[Tensor, "layer dim"], sizes: Sizes, allowed: float
+) -> float:
+    """How many layers are expected to stay where all logits are moved by the one number that leaves ``allowed`` parameters.
+
+    So masks that were pulled too far, or not far enough, still say which share of the size is the layers'.
+    """
+
+    def moved(shift: float) -> tuple[Tensor, Tensor]:
+        return kept_probability(layers.double() + shift), kept_probability(inner.double() + shift)
+
+    shift = shift_to(lambda shift: float(expected_size(*moved(shift), sizes)), allowed)
+    return float(moved(shift)[0].sum())
+
+
+def shift_to(size: Callable[[float], float], allowed: float) -> float:
+    """The greatest number, of those from -50 to 50, at which a ``size`` that rises with it is at most ``allowed``.
+
+    >>> round(shift_to(lambda shift: shift, 7.0), 6)
+    7.0
+    """
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if size(middle) > allowed else (middle, high)
+    return low

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retkd.students.hard_concrete import kept_probability
+from retkd.students.hard_concrete import kept_probability, shift_to
 
 State = tuple[int, int | None]
 """Pairs of parts that were found, and the layer whose attention part waits for its feed-forward part."""
@@ -141,11 +141,7 @@ def fitted(logits: Joint, costs: Costs, target: float, width: bool) -> Joint:
         found = Joint(*(kept_probability(each.double() + shift) for each in logits))
         return found if width else found._replace(heads=ones.heads, hidden=ones.hidden)
 
-    low, high = -50.0, 50.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if float(joint_size(moved(middle), costs)) > allowed else (middle, high)
-    return moved(low)
+    return moved(shift_to(lambda shift: float(joint_size(moved(shift), costs)), allowed))
 
 
 def alternating(

@@ -44,6 +44,11 @@ class Judgement:
 class Teacher(Part):
     """Scores rows. A subclass says how."""
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales that its scores may be on, one of which they will be; none: that is known when it has judged."""
+        return ()
+
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Scores of every chosen row. ``work`` is scratch that survives a kill."""
         raise NotImplementedError

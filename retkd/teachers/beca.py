@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from retkd.parts import Beca as BecaField
+from retkd.parts import Scale
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, pair_texts
 from retkd.teachers.stored import Stored, by_document, pairs_of
@@ -15,6 +16,11 @@ class BecaTeacher(TaughtTeacher):
 
     kind: Literal["beca"] = "beca"
     model: BecaField
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Its one logit."""
+        return ("logit",)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw logits through the pair-score store."""

@@ -17,6 +17,11 @@ class BiEncoder(Teacher):
     kind: Literal["bi_encoder"] = "bi_encoder"
     model: EncoderField
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Which of them says its last module."""
+        return ("cosine", "unbounded")
+
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Scores from the corpus vectors in the store; only queries are encoded here."""
         from retkd.encoders.encoder import Encoder

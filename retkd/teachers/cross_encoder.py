@@ -12,6 +12,7 @@ from retkd.matchers.passages import Passages
 from retkd.matchers.templates import NOTHING_AROUND, PairTemplate, own_template
 from retkd.pair_scores import teacher_address
 from retkd.parts import CrossEncoder as CrossEncoderField
+from retkd.parts import Scale
 from retkd.stage import Inputs, Model
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
 from retkd.teachers.stored import Stored, pair_lengths, pairs_of
@@ -56,6 +57,11 @@ class CrossEncoderTeacher(Teacher):
         if self.backend != "torch" and (self.precision, self.attention) != ("fp32", "auto"):
             raise ValueError(f"backend: {self.backend} computes in fp32: leave precision and attention out")
         return self
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """A logit, or the expected grade of several labels."""
+        return ("logit", "unbounded")
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw scores through the pair-score store."""

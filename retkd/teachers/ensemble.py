@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, field_validator
 
 from retkd.collections.base import Qrels
+from retkd.parts import Scale
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher
 from retkd.teachers.calibration import AnyCalibration, Standardise
@@ -43,6 +44,11 @@ class Ensemble(Teacher):
     @classmethod
     def _alike(cls, members: Any) -> Any:
         return dict.fromkeys(members, 1.0) if isinstance(members, list) else members
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """That of the calibration."""
+        return (self.calibration.scale,)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """The weighted mean on the calibration's scale; weights and what they came from are told."""

@@ -41,6 +41,11 @@ class Imported(Teacher):
             raise ValueError(f"there is no format {name!r}: {did_you_mean(name, FORMATS)}")
         return name
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """As the recipe says it."""
+        return (self.scale,)
+
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """The file's scores of the chosen rows; splits that it does not cover are left unscored."""
         covered = self._covered(splits)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from retkd.pair_scores import teacher_address
 from retkd.parts import LateInteractionEncoder as EncoderField
+from retkd.parts import Scale
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher, pair_texts
 from retkd.teachers.stored import Stored, by_document, pairs_of
@@ -21,6 +22,11 @@ class LateInteraction(Teacher):
     kind: Literal["late_interaction"] = "late_interaction"
     model: EncoderField
     pairs_per_shard: int = Field(default=2048, ge=1)
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Sums of the greatest inner products."""
+        return ("unbounded",)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Sums of MaxSim through the pair-score store."""

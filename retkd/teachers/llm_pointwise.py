@@ -102,6 +102,11 @@ class LLMPointwise(Teacher):
             raise ValueError("the answers must differ from each other")
         return self
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """That of the answer."""
+        return (self.answer.scale,)
+
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw scores through the pair-score store; null where the model told the probability of none of the answers."""
         texts = pair_texts(splits, inputs)

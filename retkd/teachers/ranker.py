@@ -17,7 +17,7 @@ from pydantic import Field
 
 from retkd.errors import ModelError
 from retkd.llms import AnyLLM
-from retkd.parts import DataFile
+from retkd.parts import DataFile, Scale
 from retkd.prompt import Template, is_cut, shortened
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, PairTexts, Rows, Teacher, pair_texts
@@ -85,6 +85,11 @@ class Ranker(Teacher):
     @abstractmethod
     def label(self, place: int) -> str:
         """How the candidate at a place of a question is named to the model: ``[1]``."""
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """An order."""
+        return ("rank",)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Ranks as scores; rows that are not ranked are marked."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from retkd.parts import Scale
 from retkd.parts import SparseEncoder as SparseEncoderField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, Rows, Teacher, by_split, pair_texts
@@ -18,6 +19,11 @@ class SparseTeacher(Teacher):
 
     kind: Literal["sparse"] = "sparse"
     model: SparseEncoderField
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Inner products."""
+        return ("unbounded",)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Scores from the term weights in the store; only queries are encoded here."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retkd.pair_scores import pair_key
+from retkd.parts import Scale
 from retkd.parts import UniEncoder as UniEncoderField
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, PairTexts, Rows, pair_texts
@@ -27,6 +28,11 @@ class UniEncoderTeacher(TaughtTeacher):
 
     kind: Literal["uni_encoder"] = "uni_encoder"
     model: UniEncoderField
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """A logit of each candidate."""
+        return ("logit",)
 
     def judge(self, name: str, splits: list[Rows], inputs: Inputs, work: Path) -> Judgement:
         """Raw logits through the pair-score store."""

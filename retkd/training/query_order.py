@@ -12,7 +12,7 @@ from retkd.parts import Candidates, Part, one_of, registry
 TOPICS = "clusters.parquet"
 """The file of a select stage's artifact: columns query_id and cluster."""
 REPEATS = "repeats.parquet"
-"""The file of a select stage's artifact: columns query_id and times."""
+"""The file of a select stage's artifact: columns query_id, times and error."""
 
 
 class Batches(Part):
@@ -105,12 +105,12 @@ AnyBatches: Any = one_of(BATCHES)
 
 def write_topics(query_ids: Sequence[str], topics: np.ndarray, folder: Path) -> None:
     """Write ``clusters.parquet`` into an artifact's folder."""
-    _write(query_ids, topics, folder / TOPICS, "cluster")
+    _write(query_ids, folder / TOPICS, cluster=topics)
 
 
-def write_repeats(query_ids: Sequence[str], times: np.ndarray, folder: Path) -> None:
+def write_repeats(query_ids: Sequence[str], times: np.ndarray, errors: np.ndarray, folder: Path) -> None:
     """Write ``repeats.parquet`` into an artifact's folder."""
-    _write(query_ids, times, folder / REPEATS, "times")
+    _write(query_ids, folder / REPEATS, times=times, error=errors)
 
 
 def read_topics(query_ids: Sequence[str], stage: str, artifacts: Mapping[str, Path]) -> np.ndarray:
@@ -126,20 +126,28 @@ def read_topics(query_ids: Sequence[str], stage: str, artifacts: Mapping[str, Pa
     )
 
 
-def num_repeated(folder: Path) -> int:
-    """How many queries an artifact's ``repeats.parquet`` has more than once."""
+def num_errors_of(folder: Path) -> int:
+    """How many queries an artifact's ``repeats.parquet`` holds for errors, repeated or not."""
     import pyarrow.parquet as pq
 
-    return int((pq.read_table(folder / REPEATS)["times"].to_numpy() > 1).sum())
+    found = pq.read_table(folder / REPEATS)
+    if "error" not in found.column_names:
+        raise DataError(
+            "the round before was selected by an earlier retkd, which counted no more errors than it repeated",
+            where=folder,
+            next_step="remove this folder and run again: the round is selected anew",
+        )
+    return int((found["error"].to_numpy() > 0).sum())
 
 
-def _write(query_ids: Sequence[str], values: np.ndarray, path: Path, column: str) -> None:
+def _write(query_ids: Sequence[str], path: Path, **columns: np.ndarray) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from retkd.shards import atomic
 
-    rows = pa.table({"query_id": pa.array(query_ids, pa.string()), column: pa.array(values, pa.int32())})
+    numbers = {name: pa.array(values, pa.int32()) for name, values in columns.items()}
+    rows = pa.table({"query_id": pa.array(query_ids, pa.string()), **numbers})
     with atomic(path) as temporary:
         pq.write_table(rows, temporary)
 

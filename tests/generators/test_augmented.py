@@ -48,7 +48,7 @@ def test_words_are_left_out_and_the_order_stays(asked) -> None:
         kept = text.split()
         assert 0 < len(kept) < 4
         assert kept == [word for word in words if word in kept]
-    assert made.counts == {"original queries": 2}
+    assert made.counts == {"original queries": 2, "variants": len({*first[1:], *second[1:]} - {"pano rule"})}
     assert DropWords(share=0.4).generate(documents, 6, asked(seed=99)).queries != made.queries
     bare = DropWords(share=0.4, keep_originals=False).generate(documents, 6, given).queries
     assert bare[1] == second[1:]
@@ -65,10 +65,10 @@ TABLE = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [2.2, 1.8], [9.0, 9.0]
 
 def test_the_nearest_token_by_hand() -> None:
     """Half of (4, 0) and (0, 4) is (2, 2), nearest to token 3; the second place has no partner and stays."""
-    assert mixed([1, 4], [2], TABLE, 0.5, frozenset({0})) == [3, 4]
-    assert mixed([1, 4], [2], TABLE, 0.5, frozenset({0, 3})) == [1, 4]
-    assert mixed([1], [2], TABLE, 0.9, frozenset({0})) == [1]
-    assert mixed([], [2], TABLE, 0.5, frozenset()) == []
+    assert mixed([1, 4], [2], TABLE, [0.5, 0.5], frozenset({0})) == [3, 4]
+    assert mixed([1, 4], [2], TABLE, [0.5, 0.5], frozenset({0, 3})) == [1, 4]
+    assert mixed([1], [2], TABLE, [0.9], frozenset({0})) == [1]
+    assert mixed([], [2], TABLE, [], frozenset()) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -77,7 +77,21 @@ def test_with_the_whole_share_a_query_keeps_its_tokens(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     table = torch.randn((200, 8), generator=generator)
     own, other = torch.randint(5, 200, (2, 90), generator=generator).tolist()
-    assert mixed(own, other, table, 1.0, frozenset(range(5))) == own
+    assert mixed(own, other, table, [1.0] * 90, frozenset(range(5))) == own
+
+
+def test_each_place_has_a_weight_of_its_own(asked, encoder_folder: Path) -> None:
+    """Tokens far from each other, as a real model's are: of many variants some have tokens of both queries."""
+    own, other = ["baco", "difun", "gale", "minor"], ["pano", "rule"]
+    generator = NearestTokens(model="base", share=0.6, keep_originals=False)
+    both = [" ".join(own), " ".join(other)]
+    given = [asked(models={"base": encoder_folder}, seed=seed) for seed in range(12)]
+    found = {text for each in given for text in generator.variants(both, 2, each)[0]}
+    mixtures = [text for text in found if set(text.split()) & set(own) and set(text.split()) - set(own)]
+    assert len(mixtures) >= 2
+    table = torch.eye(8)
+    assert mixed([1, 2, 3], [4, 5, 6], table, [0.6] * 3, frozenset()) == [1, 2, 3]
+    assert mixed([1, 2, 3], [4, 5, 6], table, [0.6, 0.3, 0.9], frozenset()) == [1, 5, 3]
 
 
 def test_mixed_queries_are_words_of_the_vocabulary(asked, encoder_folder: Path) -> None:
@@ -88,5 +102,6 @@ def test_mixed_queries_are_words_of_the_vocabulary(asked, encoder_folder: Path) 
     assert made == generator.generate(documents, 2, given)
     assert made.queries[1][0] == "baco difun gale minor"
     assert all(text == text.lower() and "[" not in text for texts in made.queries for text in texts)
+    assert made.counts["variants"] == len({*made.queries[0], *made.queries[1]} - {"baco difun gale minor", "pano rule"})
     whole = NearestTokens(model="base", share=1.0).generate(documents, 2, given)
     assert whole.queries == [["baco difun gale minor", "pano rule"], ["baco difun gale minor"], []]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from retkd import candidates
@@ -13,7 +14,7 @@ from retkd.selection.repeats import Disagreement, Repeats
 from retkd.selection.samplers import TopK
 from retkd.stages import select, train
 from retkd.training.examples import Repeated
-from retkd.training.query_order import Oversampled, Shuffled, write_repeats
+from retkd.training.query_order import REPEATS, Oversampled, Shuffled, num_errors_of, write_repeats
 from tests.conftest import MakeInputs, files
 from tests.distilling import examples
 from tests.tables import rows_of, scored
@@ -27,9 +28,13 @@ TABLE = scored(
 )
 
 
+NO_ERRORS = {"errors": 0, "repeated": 0, "of_queries": 4, "mean_tau_distance": 0.0}
+
+
 def times(table: Any = TABLE, **told: Any) -> tuple[list[int], dict[str, Any]]:
     rule = Repeats(**{"teacher": "ce", "student": "student", "share": 1.0, **told})
-    found, said = rule.times_of(table, list(ORDERS))
+    found, errors, said = rule.times_of(table, list(ORDERS))
+    assert int(errors.sum()) == said["errors"]
     return found.tolist(), said
 
 
@@ -55,15 +60,18 @@ def test_only_the_students_own_top_counts_where_both_have_scored() -> None:
 def test_the_worst_queries_are_repeated_ties_by_id() -> None:
     found, told = times(times=3)
     assert found == [1, 3, 3, 3]
-    assert told == {"errors": 3, "of_queries": 4, "mean_tau_distance": round((0 + 2 + 2 / 3 + 2 / 3) / 4, 6)}
+    mean = round((0 + 2 + 2 / 3 + 2 / 3) / 4, 6)
+    assert told == {"errors": 3, "repeated": 3, "of_queries": 4, "mean_tau_distance": mean}
     assert times(share=0.5)[0] == [1, 2, 2, 1]
     assert times(share=0.25)[0] == [1, 2, 1, 1]
     assert times(at_least=1.0)[0] == [1, 2, 1, 1]
     assert times(at_least=2.1)[0] == [1, 1, 1, 1]
+    told = times(share=0.25, at_least=0.5)[1]
+    assert (told["errors"], told["repeated"]) == (3, 1)
 
 
 def test_a_student_in_its_teachers_order_makes_no_error() -> None:
-    assert times(student="ce") == ([1, 1, 1, 1], {"errors": 0, "of_queries": 4, "mean_tau_distance": 0.0})
+    assert times(student="ce") == ([1, 1, 1, 1], NO_ERRORS)
 
 
 def test_no_judgement_is_read() -> None:
@@ -94,7 +102,7 @@ def test_a_stage_without_repeats_is_told(tmp_path: Path) -> None:
         "  allowed: a select stage with `repeats: {teacher: ..., student: ...}`\n"
         "  next step: add `repeats` to stages.select, or name the select stage that has them in batches.repeats"
     )
-    write_repeats(["q0"], np.array([2]), tmp_path)
+    write_repeats(["q0"], np.array([2]), np.array([True]), tmp_path)
     with pytest.raises(DataError, match=r"training queries have no times\n.*\n  seen: 1, such as 'q9'"):
         Oversampled().times(["q9"], "select", {"select": tmp_path})
     assert Shuffled().times(["q9"], "select", {"select": tmp_path}) is None
@@ -149,6 +157,27 @@ def test_select_writes_them_and_a_training_goes_by_them(
     assert files(tmp_path / "often")["trace.jsonl"] != files(tmp_path / "plain")["trace.jsonl"]
 
 
+def test_a_loop_with_fewer_errors_goes_on_where_its_share_caps_both(
+    with_student: Path, inputs: MakeInputs, tmp_path: Path
+) -> None:
+    """Nine of 18 queries are errors, then fewer: of each round the share lets one be repeated."""
+    given = {"score": with_student, "first": tmp_path / "first", "second": tmp_path / "second"}
+    told: dict[str, Any] = {"candidates": "score", "sampler": TopK(num_negatives=3), "unlabelled": "keep"}
+    rule = {**RULE, "share": 1 / 18}
+    metrics = select.run(select.Config(**told, repeats=Repeats(**rule)), inputs(given), tmp_path / "first")
+    assert {name: metrics.values["repeats"][name] for name in ("errors", "repeated")} == {"errors": 9, "repeated": 1}
+    fewer = Repeats(**{**rule, "at_least": 1.99, "top": 2}, before="first")
+    metrics = select.run(select.Config(**told, repeats=fewer), inputs(given), tmp_path / "second")
+    assert metrics.values["repeats"]["errors"] < 9
+    assert metrics.values["repeats"]["repeated"] == 1
+
+
+def test_a_round_that_did_not_count_its_errors_is_told(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"query_id": ["q0"], "times": pa.array([2], pa.int32())}), tmp_path / REPEATS)
+    with pytest.raises(DataError, match=r"an earlier retkd, which counted no more errors than it repeated\n  where: "):
+        num_errors_of(tmp_path)
+
+
 def test_a_loop_without_fewer_errors_stops(
     with_student: Path, encoder_folder: Path, inputs: MakeInputs, tmp_path: Path
 ) -> None:
@@ -159,7 +188,7 @@ def test_a_loop_without_fewer_errors_stops(
     metrics = select.run(
         select.Config(**told, repeats=Repeats(**RULE, before="first")), inputs(given), tmp_path / "second"
     )
-    assert metrics.values["repeats"]["repeated"] is False
+    assert metrics.values["repeats"]["repeated"] == 0
     student = {"kind": "dense", "base": "base", "layers": [1]}
     config = train.Config(
         candidates="second",

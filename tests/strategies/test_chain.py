@@ -162,3 +162,25 @@ def test_a_chain_from_end_to_end(tmp_path: Path) -> None:
         f"stage:{manifests['assistant1']['digest']}"
     )
     assert {step.action for step in runner.plan(recipe, workspace, list(artifacts))} == {"skip"}
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        ("{kind: sparse, base: /models/base}", "sparse"),
+        ("{kind: late_interaction, base: /models/base}", "late_interaction"),
+        ("{kind: multi_exit, base: /models/base, exits: [1, 2]}", "bi_encoder"),
+    ],
+)
+def test_an_assistant_scores_as_its_kind_does(tmp_path: Path, student: str, teacher: str) -> None:
+    """Also where the assistant is of another kind than the student."""
+    text = TEXT[: TEXT.index("  index:")]
+    plain = "{kind: dense, base: /models/base, layers: [0, 2]}"
+    path = written(tmp_path, text + "chain: {generations: 2}\n", **{plain: student})
+    for number in (1, 2):
+        (scorer,) = told(load(path), f"assistant{number}_scores")["teachers"].values()
+        assert scorer["kind"] == teacher
+    mixed = f"chain: {{assistants: [{{set: {{student: '{student}'}}}}]}}\n"
+    recipe = load(written(tmp_path, text + mixed.replace("'", "")))
+    assert told(recipe, "train")["student"]["kind"] == "dense"
+    assert told(recipe, "assistant1_scores")["teachers"]["assistant1"]["kind"] == teacher

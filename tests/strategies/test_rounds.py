@@ -162,6 +162,15 @@ def test_errors_of_the_student_before_are_seen_more_often(tmp_path: Path) -> Non
     )
 
 
+def test_errors_of_a_sparse_student_are_told_by_its_own_scores(tmp_path: Path) -> None:
+    text = ERRORS[: ERRORS.index("  index:")] + ERRORS[ERRORS.index("rounds:") :]
+    sparse = {"{kind: dense, base: /models/base, layers: [0, 2]}": "{kind: sparse, base: /models/base}"}
+    recipe = load(written(tmp_path, text, **sparse))
+    student = told(recipe, "score_round2")["teachers"]["student"]
+    assert (student["kind"], student["model"]) == ("sparse", "train_round1")
+    assert told(recipe, "mine_round2")["miner"]["kind"] == "sparse"
+
+
 def test_errors_need_a_score_and_a_select_stage_and_a_free_column(tmp_path: Path) -> None:
     path = written(tmp_path, ERRORS)
     with pytest.raises(
@@ -176,7 +185,7 @@ def test_two_rounds_with_errors_from_end_to_end(tmp_path: Path) -> None:
     """The second round scores its lists with the first student, and repeats half of the queries at most."""
     from retkd import candidates, runner
     from retkd.plan import chosen
-    from retkd.training.query_order import REPEATS, num_repeated
+    from retkd.training.query_order import REPEATS, num_errors_of
     from retkd.workspace import Workspace
 
     steps = [
@@ -191,6 +200,6 @@ def test_two_rounds_with_errors_from_end_to_end(tmp_path: Path) -> None:
     artifacts = {name: workspace.root / "artifacts" / folder for name, folder in workspace.stages(recipe.name).items()}
     assert candidates.scale_of(candidates.read(artifacts["score_round2"] / "train"), "student") == "cosine"
     told_metrics = json.loads((artifacts["select_round2"] / "manifest.json").read_text())["metrics"]["repeats"]
-    assert 0 < told_metrics["errors"] <= told_metrics["of_queries"] / 2
-    assert num_repeated(artifacts["select_round2"]) == told_metrics["errors"]
+    assert 0 < told_metrics["repeated"] <= told_metrics["of_queries"] / 2
+    assert num_errors_of(artifacts["select_round2"]) == told_metrics["errors"] >= told_metrics["repeated"]
     assert not (artifacts["select"] / REPEATS).exists()

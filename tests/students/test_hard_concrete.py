@@ -155,3 +155,13 @@ def test_layers_go_where_their_masks_say_so() -> None:
     layers = torch.tensor([4.0, -4.0, 4.0, -4.0])
     kept = chosen(layers, torch.zeros(4, 8), Sizes(10, 5), 0.5)
     assert kept == {0: list(range(8)), 2: list(range(8))}
+
+
+@pytest.mark.parametrize("logit", [-4.0, -1.0, 2.0, 4.5])
+def test_masks_that_were_pulled_too_far_or_not_far_enough_leave_the_size_that_was_asked_for(logit: float) -> None:
+    """BERT-like sizes, masks that are all alike: three of six layers and 70 % of the rest, wherever the pull has ended."""
+    layers, inner, sizes = torch.full((6,), logit), torch.full((6, 1536), logit), Sizes(600_000, 770)
+    kept = chosen(layers, inner, sizes, 0.6)
+    assert {layer: len(dims) for layer, dims in kept.items()} == {0: 1072, 1: 1072, 2: 1072}
+    left = sum(600_000 + 770 * len(dims) for dims in kept.values())
+    assert left == pytest.approx(0.4 * 6 * (600_000 + 770 * 1536), rel=1e-3)
