@@ -56,7 +56,7 @@ class DistilledEncoder(nn.Module):
         if self.source.MAXSIM:
             return self._score_tokens(batch, texts, progress)
         if self.objective.reading:
-            features = looked_up(self.word_embeddings, texts)
+            features = looked_up(word_embeddings(self.source), texts)
             read = LayerReading(self.encoder[0].auto_model, self.teachers, self.objective.reading, progress)
             vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
             return replace(scored(batch, vectors, progress), parts=read.parts)
@@ -67,11 +67,11 @@ class DistilledEncoder(nn.Module):
 
     def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
         """``[text, dim]`` of each chunk, with gradient. A chunk says under ``side`` which side's texts it holds."""
-        return [self.vectors(chunk) for chunk in looked_up(self.word_embeddings, chunks)]
+        return [self.vectors(chunk) for chunk in looked_up(word_embeddings(self.source), chunks)]
 
     def _score_tokens(self, batch: Batch, texts: Sequence[Features], progress: float) -> ScoredBatch:
         """By MaxSim, chunk by chunk of the documents. There is no vector of a text: ``queries`` and ``documents`` are None."""
-        features = looked_up(self.word_embeddings, texts)
+        features = looked_up(word_embeddings(self.source), texts)
         queries = self.token_vectors(features[0])
         columns = []
         for chunk in features[1:]:
@@ -97,14 +97,13 @@ class DistilledEncoder(nn.Module):
         found: dict[str, Tensor] = self.encoder(told, task=side)
         return found
 
-    @property
-    def word_embeddings(self) -> nn.Module | None:
-        """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else
-        None."""
-        model = getattr(self.encoder[0], "auto_model", None)
-        if model is None or self.source.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
-            return None
-        return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+def word_embeddings(encoder: Encoder) -> nn.Module | None:
+    """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else None."""
+    model = getattr(encoder.model[0], "auto_model", None)
+    if model is None or encoder.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
+        return None
+    return model.get_input_embeddings()  # type: ignore[no-any-return]
 
 
 def _of(side: Side, features: Features) -> Features:
