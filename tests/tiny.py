@@ -34,6 +34,19 @@ def tiny_encoder(
     return folder
 
 
+def tiny_word_encoder(folder: Path, seed: int = 4) -> Path:
+    """Save the like with a head for words in its checkpoint, whose bias is not zero; the folder."""
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    tiny_encoder(folder)
+    words = tiny_bert(folder.with_name(f".{folder.name}.words"), seed, 2, 32, WORDS, 64, "BertForMaskedLM")
+    model = AutoModelForMaskedLM.from_pretrained(words)
+    torch.nn.init.normal_(model.cls.predictions.bias, generator=torch.Generator().manual_seed(seed))
+    model.save_pretrained(folder)
+    return folder
+
+
 def tiny_cross_encoder(
     folder: Path, seed: int = 0, layers: int = 2, dim: int = 32, words: Sequence[str] = WORDS, max_length: int = 96
 ) -> Path:

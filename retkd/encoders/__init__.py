@@ -52,6 +52,18 @@ def told_of(folder: Path) -> dict[str, Any]:
     return told
 
 
+def first_module(folder: Path) -> Path:
+    """Where the transformer of a sentence-transformers or transformers folder lies; of two towers that of documents."""
+    listed = folder / "modules.json"
+    if not listed.is_file():
+        return folder
+    first = folder / str(json.loads(listed.read_text(encoding="utf-8"))[0]["path"])
+    routed = first / "router_config.json"
+    if not routed.is_file():
+        return first
+    return first / str(json.loads(routed.read_text(encoding="utf-8"))["structure"]["document"][0])
+
+
 def kind_in(path: Path) -> str:
     """The kind of encoder in a folder: a key of ``WHAT``. A bare transformers folder is a dense encoder."""
     return CLASSES.get(told_of(path).get("model_type", ""), "encoder")

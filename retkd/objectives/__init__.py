@@ -33,6 +33,7 @@ from retkd.objectives.margin_mse import MarginMSE
 from retkd.objectives.matryoshka import Matryoshka
 from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.mixup import Mixup
+from retkd.objectives.mlm import MLM
 from retkd.objectives.ofa import OFA
 from retkd.objectives.pld import PLD
 from retkd.objectives.quality_mix import QualityMix
@@ -116,6 +117,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     Flops,
     L1,
     LabelBCE,
+    MLM,
 )
 
 AnyObjective: Any = one_of(OBJECTIVES)

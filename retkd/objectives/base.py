@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retkd.batch import ScoredBatch
     from retkd.layers import StackShape
     from retkd.matchers.cross_attention import CrossAttention
+    from retkd.training.words import StudentWords
 
 SCORES: tuple[Scale, ...] = ("logit", "log_probability", "cosine", "unbounded", "standardised")
 """Scales whose differences mean something."""
@@ -25,8 +26,8 @@ ORDERS: tuple[Scale, ...] = (*SCORES, "probability", "rank")
 @dataclass(frozen=True)
 class Training:
     """What a term may know of the training that it is part of. Widths are those of vectors; ``teacher_dims`` by the name
-    under which the terms know an encoder, their ``model``. The stacks are told where a term reads layers. ``pair_teachers``:
-    the cross-encoders whose attention a term reads."""
+    under which the terms know an encoder, their ``model``. The stacks are told where a term reads layers, ``words`` where
+    one masks words. ``pair_teachers``: the cross-encoders whose attention a term reads."""
 
     student_dim: int | None = None
     teacher_dims: Mapping[str, int] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Training:
     student_stack: "StackShape | None" = None
     teacher_stacks: "Mapping[str, StackShape]" = field(default_factory=dict)
     pair_teachers: "Mapping[str, CrossAttention]" = field(default_factory=dict)
+    words: "StudentWords | None" = None
 
 
 class Objective(Part):
@@ -110,6 +112,16 @@ class Objective(Part):
         return False
 
     @property
+    def masks_words(self) -> bool:
+        """Whether this term has the student guess words of the batch's texts, in a pass of its own."""
+        return False
+
+    @property
+    def reads_inside(self) -> bool:
+        """Whether this term reads more of a student than scores and vectors: its layers, its exits or its words."""
+        return self.reads_layers or self.needs_exits or self.masks_words
+
+    @property
     def needs_heads(self) -> bool:
         """Whether this term names a head of a student with two."""
         return False
@@ -117,7 +129,7 @@ class Objective(Part):
     @property
     def students(self) -> tuple[str, ...]:
         """The kinds of encoder that can learn this: every kind has scores, only a dense one vectors like a teacher's."""
-        dense = self.needs_vectors or self.reads_layers or self.needs_exits
+        dense = self.needs_vectors or self.reads_inside
         return ("encoder",) if dense else ("encoder", "sparse_encoder", "late_interaction_encoder")
 
     @property

@@ -17,9 +17,11 @@ class Wrapper(Objective):
 
     @model_validator(mode="after")
     def _fits_inside(self) -> "Wrapper":
-        unfit = [term.kind for term in self.terms if term.reads_layers or term.needs_exits]
+        unfit = [term.kind for term in self.terms if term.reads_inside]
         if unfit:
-            raise ValueError(f"{unfit[0]} reads layers or exits, which have no other vectors: put it beside this term")
+            raise ValueError(
+                f"{unfit[0]} reads layers, exits or words, which have no other vectors: put it beside this term"
+            )
         if any(term.needs_heads for term in self.terms):
             raise ValueError("head stands outside: put this term inside it")
         in_company(self.terms)

@@ -86,10 +86,10 @@ class Config(Optimisation, StageConfig):
             raise ValueError(
                 f"the objective {vectors[0]} reads the student's vectors, and what `teach` makes has none: use `train`"
             )
-        unfit = [term.kind for term in terms if term.reads_layers or term.needs_exits]
+        unfit = [term.kind for term in terms if term.reads_inside]
         if unfit:
             raise ValueError(
-                f"the objective {unfit[0]} reads layers or exits of a student: it is for stages of kind train"
+                f"the objective {unfit[0]} reads layers, exits or words of a student: it is for stages of kind train"
             )
         reading = [term.kind for term in terms if not set(WHAT) <= set(term.students)]
         if reading:

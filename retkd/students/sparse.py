@@ -1,13 +1,12 @@
 """The sparse student (SPLADE): a weight for each term of the vocabulary, most of them 0."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from retkd.collections.base import Collection
-from retkd.encoders import told_of
+from retkd.encoders import first_module, told_of
 from retkd.parts import SparseBase
 from retkd.students.base import OneTransformer
 
@@ -61,7 +60,7 @@ class Sparse(OneTransformer):
         from sentence_transformers.base.modules import Transformer
         from transformers import AutoModelForMaskedLM
 
-        place = _first_module(folder)
+        place = first_module(folder)
         try:
             _, told = AutoModelForMaskedLM.from_pretrained(place, output_loading_info=True)
         except ValueError as error:
@@ -105,18 +104,6 @@ def term_weights(tokenizer: Any, size: int) -> Any:
     from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
     return SparseStaticEmbedding(tokenizer, torch.ones(size))
-
-
-def _first_module(folder: Path) -> Path:
-    """Where the transformer of a sentence-transformers or transformers folder lies; of two towers that of documents."""
-    listed = folder / "modules.json"
-    if not listed.is_file():
-        return folder
-    first = folder / str(json.loads(listed.read_text(encoding="utf-8"))[0]["path"])
-    routed = first / "router_config.json"
-    if not routed.is_file():
-        return first
-    return first / str(json.loads(routed.read_text(encoding="utf-8"))["structure"]["document"][0])
 
 
 def _no_masked_lm(folder: Path, error: Exception) -> Exception:

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from retkd.errors import ModelError
+from retkd.students.merges import without_lost
 
-KINDS = ("WordPiece", "Unigram", "WordLevel")
+BYTE_LEVEL = "byte-level BPE without prefixes or suffixes"
+KINDS = ("WordPiece", "Unigram", "WordLevel", BYTE_LEVEL)
 
 
 def renumbered(folder: Path, kept: Sequence[int], where: str) -> None:
     """Leave the tokens ``kept``, rising, in ``tokenizer.json``; token ``kept[i]`` gets the number ``i``.
 
-    Raises :class:`ModelError` for BPE: its merges pass through tokens that no text holds.
+    Raises :class:`ModelError` for other BPE: its tokens are built from other letters than those of the bytes.
     """
     path = folder / "tokenizer.json"
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    kind = told["model"]["type"] if told else "no tokenizer.json"
+    kind = _kind(told) if told else "no tokenizer.json"
     if kind not in KINDS:
         raise ModelError(
             "the vocabulary of this tokeniser cannot be trimmed",
@@ -37,11 +39,21 @@ def renumbered(folder: Path, kept: Sequence[int], where: str) -> None:
     _renumber_config(folder / "tokenizer_config.json", new)
 
 
+def _kind(told: Mapping[str, Any]) -> str:
+    """The kind of its model, as errors name it."""
+    model, first = told["model"], told.get("pre_tokenizer") or {}
+    marked = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
+    bytewise = any(each.get("type") == "ByteLevel" for each in (first, *first.get("pretokenizers", ())))
+    return BYTE_LEVEL if model["type"] == "BPE" and bytewise and not marked else str(model["type"])
+
+
 def _model(model: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
     """The vocabulary is a mapping of tokens to numbers, or pairs of token and score in the order of their numbers."""
     vocabulary = model["vocab"]
     if isinstance(vocabulary, Mapping):
-        return {**model, "vocab": {token: new[old] for token, old in vocabulary.items() if old in new}}
+        own = {token: new[old] for token, old in vocabulary.items() if old in new}
+        merges = {"merges": without_lost(model, own)} if "merges" in model else {}
+        return {**model, "vocab": own, **merges}
     pieces = [piece for old, piece in enumerate(vocabulary) if old in new]
     unknown = model.get("unk_id")
     return {**model, "vocab": pieces, "unk_id": None if unknown is None else new[unknown]}

@@ -1,5 +1,6 @@
 """A smaller vocabulary: the tokens that occur in the collection, and the special ones."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -9,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from retkd.students.inheritance import Inheritance, Texts, reloaded
+from retkd.students.merges import pairs, with_parts
 from retkd.students.token_ids import renumbered
 
 TEXTS_AT_ONCE = 4096
@@ -17,9 +19,10 @@ TEXTS_AT_ONCE = 4096
 class Vocabulary(Inheritance):
     """Word embeddings of the tokens that documents and training queries hold, and of no others (BiStil: Ansell et al. 2023).
 
-    Kept besides: special and added tokens, whatever precedes the padding token, and the characters of all that is kept,
-    so that a word of known letters is never unknown. A text whose tokens are all kept has the vector that it had; in
-    another one a lost token becomes shorter ones. Tokens are counted over whole texts, beyond the maximum length too.
+    Kept besides: special and added tokens, whatever precedes the padding token where positions are counted from it, and
+    the characters of all that is kept, so that a word of known letters is never unknown; of byte-level BPE all 256 bytes,
+    and what a kept token is merged from. A text whose tokens are all kept has the vector that it had; in another one a
+    lost token becomes shorter ones. Tokens are counted over whole texts, beyond the maximum length too.
     """
 
     kind: Literal["vocabulary"] = "vocabulary"
@@ -33,7 +36,7 @@ class Vocabulary(Inheritance):
         tokenizer, model = transformer.tokenizer, transformer.model
         counts = token_counts(tokenizer, texts(), model.get_input_embeddings().num_embeddings)
         found = frequent(counts, self.min_count, self.coverage)
-        kept = with_characters(found | needed(tokenizer, model.config), tokenizer.get_vocab())
+        kept = closed(found | needed(tokenizer, model), tokenizer)
         trim(model, np.array(sorted(kept)))
         return reloaded(transformer, partial(renumbered, kept=sorted(kept), where=where))
 
@@ -60,15 +63,32 @@ def frequent(counts: np.ndarray, min_count: int, coverage: float) -> set[int]:
     return {int(token) for token in chosen}
 
 
-def needed(tokenizer: Any, config: Any) -> set[int]:
-    """Special and added tokens, those that the configuration names, and all up to the padding token.
+def needed(tokenizer: Any, model: Any) -> set[int]:
+    """Special and added tokens, those that the configuration names, and, where :func:`counts_from_padding`, all up to the
+    padding token, whose id must then not change."""
+    named = {
+        value for name, value in vars(model.config).items() if name.endswith("token_id") and isinstance(value, int)
+    }
+    own = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    first = range((tokenizer.pad_token_id or 0) + 1) if counts_from_padding(model) else ()
+    return {token for token in own.union(named, first) if 0 <= token < model.config.vocab_size}
 
-    Some architectures count positions from the padding token's id, which therefore must not change.
-    """
-    named = {value for name, value in vars(config).items() if name.endswith("token_id") and isinstance(value, int)}
-    own = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder, *range((tokenizer.pad_token_id or 0) + 1)}
-    known = config.vocab_size
-    return {token for token in own | named if 0 <= token < known}
+
+def counts_from_padding(model: Any) -> bool:
+    """Whether the architecture counts positions from the padding token's id: then its table of them has a row for padding."""
+    from torch.nn import Embedding
+
+    tables = (module for module in model.modules() if isinstance(module, Embedding))
+    return any(each.padding_idx is not None for each in tables if each is not model.get_input_embeddings())
+
+
+def closed(kept: set[int], tokenizer: Any) -> set[int]:
+    """``kept`` and what its tokens cannot do without."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    model = json.loads(backend.to_str())["model"] if backend is not None else {"type": None}
+    if model["type"] == "BPE":
+        return with_parts(kept, tokenizer.get_vocab(), pairs(model))
+    return with_characters(kept, tokenizer.get_vocab())
 
 
 def with_characters(kept: set[int], vocabulary: Mapping[str, int]) -> set[int]:

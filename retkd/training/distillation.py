@@ -58,7 +58,7 @@ class DistilledEncoder(nn.Module):
         if self.source.MAXSIM:
             return self._score_tokens(batch, texts, progress)
         if self.objective.reading:
-            features = looked_up(self.word_embeddings, texts)
+            features = looked_up(word_embeddings(self.source), texts)
             model = self.encoder[0].auto_model
             read = LayerReading(model, self.teachers, self.objective.reading, progress, partner)
             vectors = [read.vectors(self.vectors, *both) for both in zip(features, texts, strict=True)]
@@ -72,7 +72,7 @@ class DistilledEncoder(nn.Module):
         """The scores of the batch, and what the layers made of each pass on the way, with gradient."""
         texts = _texts(batch)
         vectors, states = [], []
-        for features, tokens in zip(looked_up(self.word_embeddings, texts), texts, strict=True):
+        for features, tokens in zip(looked_up(word_embeddings(self.source), texts), texts, strict=True):
             with recorded(self.encoder[0].auto_model, reads, tokens["attention_mask"]) as seen:
                 vectors.append(self.vectors(features))
             states.append(seen)
@@ -80,11 +80,11 @@ class DistilledEncoder(nn.Module):
 
     def encode(self, chunks: Sequence[Features]) -> list[Tensor]:
         """``[text, dim]`` of each chunk, with gradient. A chunk says under ``side`` which side's texts it holds."""
-        return [self.vectors(chunk) for chunk in looked_up(self.word_embeddings, chunks)]
+        return [self.vectors(chunk) for chunk in looked_up(word_embeddings(self.source), chunks)]
 
     def _score_tokens(self, batch: Batch, texts: Sequence[Features], progress: float) -> ScoredBatch:
         """By MaxSim, chunk by chunk of the documents. There is no vector of a text: ``queries`` and ``documents`` are None."""
-        features = looked_up(self.word_embeddings, texts)
+        features = looked_up(word_embeddings(self.source), texts)
         queries = self.token_vectors(features[0])
         columns = []
         for chunk in features[1:]:
@@ -110,14 +110,13 @@ class DistilledEncoder(nn.Module):
         found: dict[str, Tensor] = self.encoder(told, task=side)
         return found
 
-    @property
-    def word_embeddings(self) -> nn.Module | None:
-        """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else
-        None."""
-        model = getattr(self.encoder[0], "auto_model", None)
-        if model is None or self.source.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
-            return None
-        return model.get_input_embeddings()  # type: ignore[no-any-return]
+
+def word_embeddings(encoder: Encoder) -> nn.Module | None:
+    """The table of word embeddings, of a transformer that both sides share and that can be given their vectors; else None."""
+    model = getattr(encoder.model[0], "auto_model", None)
+    if model is None or encoder.reads_ids or "inputs_embeds" not in inspect.signature(model.forward).parameters:
+        return None
+    return model.get_input_embeddings()  # type: ignore[no-any-return]
 
 
 def _texts(batch: Batch) -> list[Features]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from retkd.batch import Batch
 from retkd.encoders.exits import ExitEncoder
 from retkd.objectives.base import Objective, Training
-from retkd.training.distillation import DistilledEncoder, WeightedObjective, looked_up, scored
+from retkd.training.distillation import DistilledEncoder, WeightedObjective, looked_up, scored, word_embeddings
 
 
 class DistilledExits(DistilledEncoder):
@@ -30,7 +30,7 @@ class DistilledExits(DistilledEncoder):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """``loss`` and, detached, each exit's unweighted terms as ``exitN_LABEL``."""
-        features = looked_up(self.word_embeddings, [batch.queries, *batch.documents])
+        features = looked_up(word_embeddings(self.source), [batch.queries, *batch.documents])
         passes = [self.vectors_at(each) for each in features]
         at = {exit: scored(batch, [vectors[exit] for vectors in passes], progress) for exit in self.exits}
         last = at[self.exits[-1]]

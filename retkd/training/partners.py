@@ -36,10 +36,10 @@ class Partner(Part):
             raise ValueError("the partner would learn nothing: give it an `objective`, or `to_partner` above 0")
         if any(term.needs_heads for term in self.objective):
             raise ValueError("the objective head names a head of a student with two, and a partner has none")
-        unfit: list[Any] = [term for term in leaves(self.objective) if term.reads_layers or term.needs_exits]
+        unfit: list[Any] = [term for term in leaves(self.objective) if term.reads_inside]
         if unfit:
             raise ValueError(
-                f"the objective {unfit[0].kind} reads layers or exits of the student: a partner cannot learn it"
+                f"the objective {unfit[0].kind} reads layers, exits or words of the student: a partner cannot learn it"
             )
         return self
 

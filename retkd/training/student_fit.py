@@ -56,6 +56,10 @@ def _of_student(config: "Config", term: Any) -> Iterator[str]:
         yield f"the objective {term.kind} learns from a student's last exit: use a student of kind multi_exit"
     if term.reads_layers and student.kind != "dense":
         yield f"the objective {term.kind} reads layers, which a student of kind {student.kind} does not give: use `dense`"
+    if term.masks_words and student.kind != "dense":
+        yield f"the objective {term.kind} masks words, which a student of kind {student.kind} cannot guess: use `dense`"
+    if term.masks_words and getattr(adaptation, "kind", None) == "prune":
+        yield f"the objective {term.kind} reads texts a second time, and the adaptation prune keeps what its layers read"
     if term.reads_layers and adaptation is not None:
         yield f"the objective {term.kind} reads layers, which the adaptation {adaptation.kind} changes"
     if term.kind == "matryoshka" and getattr(adaptation, "width", False):

@@ -22,9 +22,10 @@ from retkd.training.examples import CandidateLists, require_lists, require_objec
 from retkd.training.exit_distillation import DistilledExits
 from retkd.training.head_distillation import DistilledHeads
 from retkd.training.layer_teachers import layer_teachers, pair_teachers, require_same_passes, stack_of
-from retkd.training.passes import passes
+from retkd.training.passes import Passes, passes
 from retkd.training.stored_terms import stored_terms
 from retkd.training.translated_lists import TranslatedLists
+from retkd.training.words import StudentWords
 
 if TYPE_CHECKING:
     from retkd.stages.train import Config
@@ -122,6 +123,8 @@ def _student(
     read = teachers if partner is None else {**teachers, PARTNER: partner}
     stacks = {ref: stack_of(teacher, ref) for ref, teacher in read.items()}
     pairs = pair_teachers(objective, inputs, encoder, device)
+    whole = config.student.needs_whole_passes
+    through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
     training = Training(
         encoder.dim,
         teacher_dims,
@@ -130,12 +133,17 @@ def _student(
         stack_of(encoder, "the student") if read or pairs else None,
         {**stacks, **{ref: stack_shape(teacher.body) for ref, teacher in pairs.items()}},
         pairs,
+        _words(config, inputs, encoder, through) if any(term.masks_words for term in objective) else None,
     )
-    whole = config.student.needs_whole_passes
-    through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
     if isinstance(encoder, ExitEncoder):
         return DistilledExits(encoder, objective, config.student.weights, training), training
     if isinstance(encoder, TwoHeadedEncoder):
         return DistilledHeads(encoder, objective, training, through), training
     stored = config.student.stored_documents
     return DistilledEncoder(encoder, objective, training, teachers, through, companion, stored), training
+
+
+def _words(config: "Config", inputs: Inputs, encoder: Encoder, through: Passes) -> StudentWords:
+    """The student as terms that mask words know it."""
+    base: str = config.student.base  # type: ignore[attr-defined]
+    return StudentWords(encoder, through, inputs.models[base].path, base)

@@ -165,5 +165,5 @@ def test_a_term_that_says_too_little_alone_needs_company_inside_too() -> None:
 
 
 def test_a_term_that_reads_layers_stands_beside_and_not_inside() -> None:
-    with pytest.raises(ValidationError, match=r"hidden_cosine reads layers or exits.*put it beside this term"):
+    with pytest.raises(ValidationError, match=r"hidden_cosine reads layers, exits or words.*put it beside this term"):
         Matryoshka(dims=[4], terms=[{"kind": "hidden_cosine", "model": "base"}])

@@ -189,7 +189,7 @@ def test_what_a_stage_may_combine() -> None:
     with pytest.raises(ValidationError, match="lead reads layers, which a student of kind multi_exit does not give"):
         Config(candidates="c", student=exits, objective=[LEAD(model="t")])
     with pytest.raises(
-        ValidationError, match="lead reads layers or exits of a student: it is for stages of kind train"
+        ValidationError, match="lead reads layers, exits or words of a student: it is for stages of kind train"
     ):
         Teach(candidates="c", base="b", objective=[LEAD(model="t", in_batch=False)])
     told = Config(candidates="c", student={**exits, "exits": [1, 2]}, objective=[InfoNCE(), KL(teacher="t")])

@@ -99,7 +99,7 @@ def test_counts_are_those_of_the_tokeniser(base: Path) -> None:
 
 def test_what_is_kept_whatever_the_texts(base: Path) -> None:
     model = Encoder.load(base).model
-    assert needed(model.tokenizer, model[0].auto_model.config) == {0, 1, 2, 3, 4}
+    assert needed(model.tokenizer, model[0].auto_model) == {0, 1, 2, 3, 4}
     assert with_characters({1}, {"x": 0, "abx": 1, "##b": 2, "a": 3, "##x": 4, "c": 5}) == {0, 1, 2, 3, 4}
 
 
@@ -146,7 +146,9 @@ def test_a_unigram_tokeniser(collection: Collection, tmp_path: Path) -> None:
     assert tokenizer("☃")["input_ids"] == [0, 3, 2] or 3 in tokenizer("☃")["input_ids"]
 
 
-def test_without_a_collection_or_with_merges_it_is_refused(base: Path, collection: Collection, tmp_path: Path) -> None:
+def test_without_a_collection_or_with_merges_of_characters_it_is_refused(
+    base: Path, collection: Collection, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match="made to fit a collection, and none was given\n  where: base"):
         Dense(base="base", initialisation=[Vocabulary()]).build(base, "cpu")
     folder = merges(base, tmp_path / "bpe")
@@ -156,13 +158,13 @@ def test_without_a_collection_or_with_merges_it_is_refused(base: Path, collectio
         "the vocabulary of this tokeniser cannot be trimmed\n"
         "  where: base\n"
         "  seen: BPE\n"
-        "  allowed: WordPiece or Unigram or WordLevel\n"
+        "  allowed: WordPiece or Unigram or WordLevel or byte-level BPE without prefixes or suffixes\n"
         "  next step: leave the step `vocabulary` out, or choose a base with such a tokeniser"
     )
 
 
 def merges(base: Path, folder: Path) -> Path:
-    """The base with a tokeniser that merges pairs."""
+    """The base with a tokeniser that merges pairs of characters."""
     import shutil
 
     shutil.copytree(base, folder)
