@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retkd import runner
 from retkd.ask import ask
+from retkd.encoders.encoder import Encoder
+from retkd.exporters.onnx_encoder import OnnxEncoder
 from retkd.recipe import load
 from retkd.workspace import Workspace
 from tests.tiny import tiny_collection, tiny_encoder
@@ -20,7 +23,7 @@ stages:
   train:
     kind: train
     candidates: mine
-    student: {{kind: multi_exit, base: {encoder}, exits: [1, 2]}}
+    student: {{kind: multi_exit, base: {encoder}, exits: [1, 2], heads: true}}
     objective: [{{kind: infonce}}, {{kind: self_distillation}}]
     steps: 2
     batch_queries: 4
@@ -35,6 +38,8 @@ stages:
       student: {{kind: dense, model: "train:exit1", index: shallow}}
       deep: {{kind: dense, model: "train:exit2", index: index}}
     controls: [zero_shot]
+  shallow_export: {{kind: export, model: "train:exit1", measures: [nDCG@10]}}
+  export: {{kind: export, model: train, measures: [nDCG@10]}}
   report: {{kind: report, evaluation: evaluate}}
 """
 
@@ -61,6 +66,17 @@ def test_each_exit_is_indexed_evaluated_and_drawn(finished: tuple[Path, Path]) -
     assert ">exit 2 · " in page
     assert "1 layer: 0." in page
     assert len(ask("baco", root, None, 3)) == 3
+
+
+def test_each_exit_is_exported_as_a_graph_of_its_own(finished: tuple[Path, Path]) -> None:
+    _, root = finished
+    exports = [root / "exits" / "exports" / name for name in ("shallow_export", "export")]
+    shallow, deep = (OnnxEncoder(folder / "onnx", threads=1) for folder in exports)
+    trained = root / "artifacts" / json.loads((root / "exits" / "stages.json").read_text())["train"]
+    for served, model in ((shallow, "models/exit1"), (deep, "model")):
+        expected = Encoder.load(trained / model).encode(["baban coba", "a"], "query")
+        assert np.allclose(served.encode(["baban coba", "a"], "query"), expected, atol=1e-5)
+    assert not np.allclose(*(served.encode(["baban coba"], "query") for served in (shallow, deep)), atol=1e-2)
 
 
 def test_it_stands_and_a_change_of_the_exit_runs_its_index_again(finished: tuple[Path, Path]) -> None:

@@ -11,6 +11,7 @@ from retkd import runner, trec
 from retkd.ask import ask
 from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.errors import RecipeError
+from retkd.exporters.onnx_encoder import OnnxEncoder
 from retkd.objectives.kl import KL
 from retkd.recipe import load
 from retkd.stages import train
@@ -75,7 +76,7 @@ ASYMMETRIC = {
     "objective": "[{kind: kl, teacher: base}, {kind: infonce, weight: 0.1}]",
     "recipe": "flat",
     "system": "dense",
-    "targets": "[{kind: sentence_transformers}]",
+    "targets": "[{kind: sentence_transformers}, {kind: onnx}]",
 }
 ASYMMETRIC_SPARSE = {
     **SPARSE,
@@ -175,6 +176,13 @@ def test_the_exports_rank_as_the_student(ran: Any) -> None:
     assert f"from sentence_transformers import {loads}\n" in card
     if kind in HAVE_TERMS:
         assert 0.0 < parity["impacts"]["max_difference"] <= 0.5 / 100 + 1e-6
+    if kind == "asymmetric":
+        assert parity["onnx"]["max_difference"] < 1e-5
+        assert parity["onnx"]["top10_overlap"] == 1.0
+        served = OnnxEncoder(folder / "runs" / "tiny" / "exports" / "export" / "onnx", threads=1)
+        assert served.encode(["baban coba"], "query").shape == (1, 32)
+        report = (artifact(told, "report") / "report.html").read_text()
+        assert "onnx queries per second" in report
 
 
 def test_a_second_run_skips_everything_and_a_second_workspace_gives_the_same_bytes(ran: Any, tmp_path: Path) -> None:
@@ -302,13 +310,12 @@ def test_a_system_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    for kind in (SPARSE, LATE, ASYMMETRIC):
+    for kind in (SPARSE, LATE):
         told = problem(written(tmp_path, kind, targets="[{kind: sentence_transformers}, {kind: onnx}]"))
-        assert "the stage 'train' does not give encoder" in told
+        assert "the stage 'train' does not give encoder or asymmetric_encoder" in told
         assert "next step: the target onnx writes no other: choose other `targets`" in told
-    assert (
-        "no one model can be written as all of these targets: onnx writes encoder; impacts writes sparse_encoder"
-        in (problem(written(tmp_path, SPARSE, targets="[{kind: onnx}, {kind: impacts}]")))
+    assert "targets: onnx writes encoder, asymmetric_encoder; impacts writes sparse_encoder" in (
+        problem(written(tmp_path, SPARSE, targets="[{kind: onnx}, {kind: impacts}]"))
     )
 
 

@@ -46,15 +46,18 @@ class Exporter(Part):
 
 
 def describe(encoder: Any) -> dict[str, Any]:
-    """What a person must know to serve an encoder: width, length, prompts, pooling, normalisation, similarity."""
-    modules = list(encoder.model)
-    pooling = [module.get_config_dict() for module in modules if type(module).__name__ == "Pooling"]
+    """What a person must know to serve an encoder, whatever its towers: width, prompts, similarity."""
     return {
         "dim": encoder.dim,
-        "max_length": encoder.model.max_seq_length,
         "prompts": {side: encoder.prompt(side) for side in ("query", "document")},
-        "pooling": pooling[0]["pooling_mode"] if pooling else None,
-        "normalised": any(type(module).__name__ == "Normalize" for module in modules),
         "similarity": "inner product; equal to the cosine when `normalised`",
-        "modules": [type(module).__name__ for module in modules],
     }
+
+
+def describe_tower(encoder: Any, side: Side) -> dict[str, Any]:
+    """What a person must know of the modules that texts of this side go through: pooling, normalisation, their names."""
+    modules = encoder.tower(side)
+    names = [type(module).__name__ for module in modules]
+    pooling = [module.get_config_dict()["pooling_mode"] for module in modules if type(module).__name__ == "Pooling"]
+    table = ["mean"] if "StaticEmbedding" in names else []
+    return {"pooling": (pooling or table or [None])[0], "normalised": "Normalize" in names, "modules": names}

@@ -1,5 +1,6 @@
 """Golden vectors: what a search stack must give for some texts once the graph is installed in it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from retkd.exporters.base import Side
@@ -21,15 +22,18 @@ TEXTS: tuple[tuple[Side, str], ...] = (
 )
 
 
-def golden(encoder: OnnxEncoder) -> dict[str, Any]:
-    """A dozen texts with their prompt's side, token ids after prompt and cut, and vector to 7 decimals.
+def golden(encoder: OnnxEncoder, sides: Sequence[Side]) -> dict[str, Any]:
+    """The texts of these sides with their prompt's side, token ids after prompt and cut, and vector to 7 decimals.
 
     Each text is encoded in a batch of its own. The last one is longer than any model reads.
     """
     cases = []
     for side, text in TEXTS:
+        if side not in sides:
+            continue
         (tokens,) = encoder.tokenize([text], side)
         (vector,) = encoder.encode([text], side)
         rounded = [round(float(value), 7) for value in vector]
         cases.append({"side": side, "text": text, "input_ids": list(tokens.ids), "vector": rounded})
-    return {"tolerance": 1e-4, "prompts": encoder.told["prompts"], "cases": cases}
+    prompts = {side: encoder.told["prompts"][side] for side in sides}
+    return {"tolerance": 1e-4, "prompts": prompts, "cases": cases}

@@ -1,6 +1,7 @@
-"""Trace a sentence-transformers model into one ONNX graph: tokens in, pooled and normalised float32 vectors out."""
+"""Trace a tower of a sentence-transformers model into one ONNX graph: tokens in, pooled and normalised float32 vectors out."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,20 @@ import onnx
 import torch
 from torch import nn
 
-from retkd.encoders.encoder import Encoder
+from retkd.encoders.encoder import SIDES, Encoder, Side
 from retkd.errors import ModelError
+from retkd.exporters.bag import Bag
 from retkd.graphs import COLUMNS, too_large, trace
 from retkd.shards import atomic
 
 OUTPUT = "sentence_embedding"
+TABLE_COLUMNS = ("input_ids", "attention_mask")
 
 
 class Pooled(nn.Module):
-    """All modules of a sentence-transformers model as a function of tensors."""
+    """All modules of a tower as a function of tensors."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: nn.Sequential) -> None:
         super().__init__()
         self.model = model
 
@@ -33,18 +36,32 @@ class Pooled(nn.Module):
         return self.model(features)[OUTPUT]  # type: ignore[no-any-return]
 
 
-def write_graph(encoder: Encoder, path: Path, opset: int) -> None:
-    """Write ``path`` with dynamic axes ``text`` and ``token``. A model without such a graph raises :class:`ModelError`.
+def towers(encoder: Encoder) -> dict[str, tuple[Side, ...]]:
+    """Folder of each graph, below that of the export -> the sides whose texts it reads: one for both, or one each."""
+    if encoder.tower("query") == encoder.tower("document"):
+        return {"": SIDES}
+    return {side: (side,) for side in SIDES}
+
+
+def write_graph(encoder: Encoder, side: Side, path: Path, opset: int) -> None:
+    """Write ``path``, the side's tower with dynamic axes ``text`` and ``token``. Call :func:`require_exportable` before.
 
     Whatever a trace may miss, the parity check sees.
     """
-    require_exportable(encoder)
-    tokens = encoder.tokenize(["a", "two texts of unequal length"], "document")
-    features = encoder.features(tokens, "document")
-    columns = {name: features[name] for name in read_columns(encoder)}
+    model = nn.Sequential(*(Bag(module) if _is_table(module) else module for module in encoder.tower(side)))
     with atomic(path) as temporary:
-        trace(Pooled(encoder.model.float()), columns, OUTPUT, temporary, opset=opset)
+        trace(Pooled(model.float()), _example(encoder, side), OUTPUT, temporary, opset=opset)
         _say_width(temporary, encoder.dim)
+
+
+def _example(encoder: Encoder, side: Side) -> dict[str, torch.Tensor]:
+    """Two texts of unequal length as the graph reads them."""
+    if _is_table(encoder.tower(side)[0]):
+        mask = torch.tensor([[1, 0, 0], [1, 1, 1]])
+        return dict(zip(TABLE_COLUMNS, (torch.zeros_like(mask), mask), strict=True))
+    tokens = encoder.tokenize(["a", "two texts of unequal length"], side)
+    features = encoder.features(tokens, side)
+    return {name: features[name] for name in read_columns(encoder, side)}
 
 
 def _say_width(path: Path, dim: int) -> None:
@@ -55,34 +72,40 @@ def _say_width(path: Path, dim: int) -> None:
     onnx.save(model, str(path))
 
 
-def read_columns(encoder: Encoder) -> list[str]:
-    """The tokeniser's columns that the transformer reads, in the order of the graph's inputs."""
-    given = set(encoder.tokenize(["a"], "document"))
-    read = set(inspect.signature(encoder.model[0].auto_model.forward).parameters)
+def read_columns(encoder: Encoder, side: Side) -> list[str]:
+    """The tokeniser's columns that the side's transformer reads, in the order of the graph's inputs."""
+    given = set(encoder.tokenize(["a"], side))
+    read = set(inspect.signature(encoder.tower(side)[0].auto_model.forward).parameters)
     return [name for name in COLUMNS if name in given & read]
 
 
-def require_exportable(encoder: Encoder) -> None:
-    """Refuse what one graph of tokens cannot hold."""
-    model = encoder.model
+def require_exportable(encoder: Encoder, sides: Sequence[Side]) -> None:
+    """Refuse a tower that one graph of tokens cannot hold; ``sides`` are those that it serves."""
+    side, modules = sides[0], encoder.tower(sides[0])
+    table, tokenizer = _is_table(modules[0]), encoder.tokenizer(sides[0])
     reason = None
-    if encoder.tower("query") != encoder.tower("document"):
-        reason = "it has one tower for queries and another for documents"
-    elif not encoder.reads_tokens("document"):
-        reason = "its first module is no transformer over tokens"
-    elif getattr(model.tokenizer, "backend_tokenizer", None) is None:
+    if not table and not encoder.reads_tokens(side):
+        reason = "its first module is neither a transformer over tokens nor a table of word vectors"
+    elif not table and getattr(tokenizer, "backend_tokenizer", None) is None:
         reason = "its tokeniser has no tokenizer.json, which search stacks read"
-    elif any(model.prompts.values()) and not all(getattr(module, "include_prompt", True) for module in model):
+    elif any(map(encoder.prompt, sides)) and not all(getattr(each, "include_prompt", True) for each in modules):
         reason = "its pooling leaves the prompt's tokens out, and a graph does not know where the prompt ends"
-    elif too_large(model):
+    elif too_large(nn.ModuleList(modules)):
         reason = "its weights exceed 2 GB, the most that one ONNX file holds"
     if reason:
         raise ModelError(
             f"the model cannot be exported to ONNX: {reason}",
-            seen=", ".join(type(module).__name__ for module in model),
-            allowed="one transformer with a fast tokeniser, then pooling, dense or normalisation modules",
+            where=f"the tower of {' and '.join(sides)}",
+            seen=", ".join(type(module).__name__ for module in modules),
+            allowed="a transformer with a fast tokeniser or a table, then pooling, dense or normalisation modules",
             next_step="leave the kinds onnx and onnx_int8 out of `targets`",
         )
+
+
+def _is_table(module: Any) -> bool:
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    return isinstance(module, StaticEmbedding)
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -82,15 +82,21 @@ def randomise(encoder: Encoder, seed: int) -> None:
 
 
 def costs(encoder: Encoder, num_tokens: int) -> dict[str, int]:
-    """Parameters, those of them in the layers, and floating-point operations of one text of so many tokens.
-
-    Two operations per parameter of the layers and token, and four per layer, dimension and pair of tokens for attention.
-    """
+    """Parameters, those of them in the layers, and floating-point operations of one text of so many tokens."""
     transformer: Any = encoder.model[0].auto_model
     layers, hidden = stack(transformer), transformer.config.hidden_size
-    in_layers, num_layers = sum(p.numel() for p in layers.parameters()), len(layers)
+    in_layers = sum(p.numel() for p in layers.parameters())
     return {
         "parameters": encoder.num_parameters,
         "in_layers": in_layers,
-        "flops": 2 * in_layers * num_tokens + 4 * num_layers * hidden * num_tokens**2,
+        "flops": operations(in_layers, len(layers), hidden, num_tokens),
     }
+
+
+def operations(in_layers: int, num_layers: int, hidden: int, num_tokens: int) -> int:
+    """Two per parameter of the layers and token, and four per layer, dimension and pair of tokens for attention.
+
+    >>> operations(10_000, 2, 32, 10)
+    225600
+    """
+    return 2 * in_layers * num_tokens + 4 * num_layers * hidden * num_tokens**2

@@ -124,8 +124,9 @@ def test_what_is_published_is_a_plain_folder(encoder_folder: Path, tmp_path: Pat
     assert np.allclose(published.encode(TEXTS, "query"), encoder.encode(TEXTS, "query"), atol=1e-6)
 
 
-def test_it_exports_to_onnx(encoder_folder: Path, tmp_path: Path) -> None:
-    encoder = built(encoder_folder)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_it_exports_to_onnx(encoder_folder: Path, tmp_path: Path, share: float) -> None:
+    encoder = built(encoder_folder, share=share)
     encoder.save(tmp_path / "model")
     inputs = Inputs(None, {}, models={}, manifests={}, seed=13, runtime=Runtime(threads=1), store=tmp_path, key="k")
     served = Onnx().write(Model("student", tmp_path / "model", "digest"), tmp_path / "onnx", inputs)
