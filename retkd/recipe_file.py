@@ -126,11 +126,21 @@ def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
                 next_step="put what differs under `set`, as in `set: {stages.train.steps: 10}`; a new stage goes there whole",
             )
         other = drafted(base, (*below, path.resolve()))
+        if "takes" in raw and "budget" in raw:
+            _forget_takes(other.raw, raw["budget"])
         draft = Draft({**other.raw, "name": path.stem, **raw}, draft.lines.over(other.lines, {*raw, "set"}), other.late)
         if "name" not in raw:
             draft.lines.told(("name",), f"{path}, which has no `name` and so takes that of its file")
     draft.set(draft.settings(changes, "set"))
     return draft
+
+
+def _forget_takes(raw: dict[str, Any], budget: Any) -> None:
+    """A recipe that picks a budget of another one and says how long it takes knows better than that budget."""
+    budgets = raw.get("budgets")
+    if isinstance(budgets, Mapping) and isinstance(budget, str) and isinstance(budgets.get(budget), Mapping):
+        kept = {key: value for key, value in budgets[budget].items() if key != "takes"}
+        raw["budgets"] = {**budgets, budget: kept}
 
 
 def _extended(path: Path, name: str) -> Path:

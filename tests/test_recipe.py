@@ -133,6 +133,18 @@ def test_a_recipe_that_extends_another_and_has_no_name_is_named_after_its_file(t
     assert "the key 'name' is missing" in error_of(written(tmp_path, **{"name: tiny\n": ""}))
 
 
+def test_a_recipe_that_picks_anothers_budget_knows_how_long_it_takes(tmp_path: Path) -> None:
+    budgets = "budgets: {small: {takes: a minute, stages.train.steps: 3}}\n"
+    extending(tmp_path, budgets)
+    told = {}
+    for name, own in (("own", "takes: an hour\nbudget: small\n"), ("none", "budget: small\n"), ("odd", "takes: 1 h\n")):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: other.yaml\n{own}")
+        told[name] = load(tmp_path / f"{name}.yaml")
+    assert {name: recipe.takes for name, recipe in told.items()} == {"own": "an hour", "none": "a minute", "odd": "1 h"}
+    assert [told[name].stages["train"].steps for name in ("own", "none")] == [3, 3]
+    assert load(tmp_path / "odd.yaml", ["budget=small"]).takes == "a minute"
+
+
 def test_a_set_that_is_wrong_has_the_line_of_the_file_that_wrote_it(tmp_path: Path) -> None:
     base = tmp_path / "recipe.yaml"
     path = extending(
