@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.errors import RecipeError
+from retkd.errors import ModelError, RecipeError
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.stages.score import Config, run
+from retkd.teachers.base import Judgement
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
@@ -165,3 +167,39 @@ def test_a_misspelt_split_of_depth_is_refused(ready: Any, tmp_path: Path) -> Non
         "  allowed: train, dev, test\n"
         "  next step: did you mean 'test'?"
     )
+
+
+class Broken(BiEncoder):
+    """A teacher as a plug-in may be: it spoils what a good one gives."""
+
+    spoil: Any = None
+
+    def judge(self, *given: Any) -> Judgement:
+        judged = super().judge(*given)
+        return replace(judged, scores={split: self.spoil(scores) for split, scores in judged.scores.items()})
+
+
+def _nan(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(len(scores)) == 1, np.float32(np.nan), scores)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda scores: scores[:-1], "the teacher does not give one score for each pair"),
+        (lambda scores: scores[:1], "the teacher does not give one score for each pair"),
+        (lambda scores: scores[:, None], "the teacher does not give one score for each pair"),
+        (_nan, "the teacher gave 1 scores that are not finite"),
+    ],
+)
+def test_a_teacher_that_gives_another_number_of_scores_or_none_is_refused(
+    ready: Any, tmp_path: Path, spoil: Any, told: str
+) -> None:
+    config = Config(candidates="mine", teachers={"ce": CE}).model_copy(
+        update={"teachers": {"odd": Broken.model_construct(model="base", spoil=spoil)}}
+    )
+    with pytest.raises(ModelError) as error:
+        run(config, ready(), tmp_path / "out")
+    assert error.value.what == told
+    assert "teacher odd, split dev" in str(error.value.where)
+    assert not (tmp_path / "out" / "dev").exists()
