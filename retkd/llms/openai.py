@@ -22,6 +22,8 @@ from retkd.token_budget import TokenBudget
 
 TOLD = 20
 """How many of the most likely tokens are asked for: the protocol's most."""
+LEAST = -100.0
+"""Servers tell a probability of 0 as minus infinity or -9999, which are no numbers to learn from."""
 
 
 class OpenAI(LLM):
@@ -173,21 +175,20 @@ class ApiSession(Session):
         return 0
 
     def _top_tokens(self, choice: Mapping[str, Any]) -> Answer:
-        """The most likely first tokens, as [token, log-probability]; one of probability 0 is not among them."""
+        """The most likely first tokens, as [token, log-probability], none of these below :data:`LEAST`."""
         try:
             told = choice["logprobs"]["content"][0]["top_logprobs"]
             pairs = [(_whole(str(each["token"])), float(each["logprob"])) for each in told]
         except (KeyError, IndexError, TypeError, ValueError):
             pairs = []
-        top = [[token, logprob] for token, logprob in pairs if logprob != -math.inf]
-        if not top or any(math.isnan(logprob) or logprob == math.inf for _, logprob in pairs):
+        if not pairs or any(math.isnan(logprob) or logprob == math.inf for _, logprob in pairs):
             raise self._error(
                 "the API gives no log-probabilities",
                 f"logprobs: {choice.get('logprobs')!r}"[:200],
                 "choices[0].logprobs.content[0].top_logprobs",
                 "use a model that tells them, or a teacher that reads answers, such as llm_listwise",
             )
-        return {"top": top}
+        return {"top": [[token, max(logprob, LEAST)] for token, logprob in pairs]}
 
     def _error(self, what: str, seen: str, allowed: str, next_step: str | None = None) -> ModelError:
         where = f"llm {self.llm.model} at {self.llm.base_url}"

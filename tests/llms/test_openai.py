@@ -275,16 +275,18 @@ def test_log_probabilities_of_the_answers(inputs: MakeInputs) -> None:
             assert session.num_new == 0, "other words, the same answer"
 
 
-def test_a_token_of_probability_0_is_not_told_and_half_an_emoji_is_no_error(inputs: MakeInputs) -> None:
-    reply = log_probabilities(**{"yes": -1.0, "\ud83d": -2.0, "no": -math.inf})
+@pytest.mark.parametrize("value", [-math.inf, -9999.0])
+def test_a_token_of_probability_0_is_below_all_others_and_half_an_emoji_is_no_error(
+    inputs: MakeInputs, value: float
+) -> None:
+    reply = log_probabilities(**{"yes": -1.0, "\ud83d": -2.0, "no": value})
     with (
         serving(reply=lambda body: reply) as server,
         OpenAI(base_url=server.url, model="m").opened(ready(inputs)) as session,
     ):
         found = session.next_token([Prompt("a")], ["yes", "no"])
-    assert found.values[0, 0] == -1.0
-    assert math.isnan(found.values[0, 1])
-    assert found.floors.tolist() == [-2.0]
+    assert found.values.tolist() == [[-1.0, -100.0]]
+    assert found.floors.tolist() == [-100.0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "abc"])

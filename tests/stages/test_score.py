@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.errors import ModelError, RecipeError
+from retkd.errors import ModelError, RecipeError, ScaleError
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.stages.score import Config, run
-from retkd.teachers.base import Judgement
+from retkd.teachers.base import Judgement, require_whole
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
@@ -21,6 +21,7 @@ from retkd.teachers.imported import Imported
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError
 from tests.tables import teacher_scores
+from tests.teachers.rows import everything, lists
 
 CE = CrossEncoderTeacher(model="ce", max_length=64, pairs_per_shard=40)
 CONFIG = Config(candidates="mine", teachers={"ce": CE})
@@ -203,3 +204,28 @@ def test_a_teacher_that_gives_another_number_of_scores_or_none_is_refused(
     assert error.value.what == told
     assert "teacher odd, split dev" in str(error.value.where)
     assert not (tmp_path / "out" / "dev").exists()
+
+
+@pytest.mark.parametrize(
+    ("scale", "score", "allowed"),
+    [
+        ("probability", 3.0, "0 to 1"),
+        ("probability", -0.5, "0 to 1"),
+        ("log_probability", 0.5, "-inf to 0"),
+        ("cosine", 1.5, "-1 to 1"),
+        ("distribution", -0.5, "0 to inf"),
+        ("logit", 3.0, None),
+        ("cosine", 1.0001, None),
+    ],
+)
+def test_a_score_that_its_scale_does_not_have_is_refused(scale: Any, score: float, allowed: str | None) -> None:
+    """A public file says nothing of its scale: who names the wrong one hears of it, and rounding is none."""
+    rows = lists("train", 0, num_queries=1, depth=3)
+    judged = Judgement({"train": np.array([0.0, score, 99.0])}, scale, unscored={"train": np.array([0, 0, 1], bool)})
+    if allowed is None:
+        require_whole("them", [everything("train", rows)], judged)
+        return
+    with pytest.raises(ScaleError) as error:
+        require_whole("them", [everything("train", rows)], judged)
+    assert error.value.what == f"1 of 2 scores lie outside of their scale, {scale}"
+    assert (error.value.seen, error.value.allowed) == (score, allowed)
