@@ -58,11 +58,11 @@ def copy_candidates(
     collection = _collection(space, folder, digest)
     who = chosen_teacher(rows, teacher, form)
     dropped: Counter[str] = Counter()
-    count = _written(training_lists(rows, collection, split, who, form, num_negatives, dropped), form, out)
+    count = _written(training_lists(rows, collection, split, who, form, num_negatives, dropped), form, out, dropped)
     return Copied(out, form, who, count, {reason: n for reason, n in dropped.items() if n})
 
 
-def _written(lists: Any, form: Format, out: Path) -> int:
+def _written(lists: Any, form: Format, out: Path, dropped: Counter[str]) -> int:
     count = 0
 
     def counted() -> Any:
@@ -78,7 +78,11 @@ def _written(lists: Any, form: Format, out: Path) -> int:
             beside.mkdir()
         form.write(counted(), beside)
         if not count:
-            raise DataError("no list is left to write", next_step="look at the rows of this split and at --negatives")
+            raise DataError(
+                "no list is left to write",
+                seen=", ".join(f"{n:,} {reason}" for reason, n in dropped.items()) or "no rows at all",
+                next_step="look at the rows of this split and at --negatives",
+            )
         os.replace(beside, out)
     finally:
         shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
@@ -89,17 +93,7 @@ def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.T
     """The table, the digest of the collection it was made from (None: unknown), and a name for the copy."""
     path = Path(source)
     if path.suffix == ".parquet" and path.is_file():
-        rows = pq.read_table(path).replace_schema_metadata(None)
-        absent = [name for name in table.SCHEMA.names if name not in rows.column_names]
-        if absent:
-            raise DataError(
-                "the file is no candidates table",
-                where=path,
-                seen=", ".join(rows.column_names),
-                allowed=f"also {', '.join(absent)}",
-            )
-        ordered = table.by_rank(rows)
-        return table.checked(ordered), None, path.stem
+        return table.checked(table.by_rank(_candidates_in(path))), None, path.stem
     stages = space.stages(folder.name)
     artifact = space.root / "artifacts" / stages[source] if source in stages else path
     told = manifest(artifact)
@@ -121,6 +115,40 @@ def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.T
             allowed=", ".join(found) or f"none: a stage of kind {told['kind']} gives no candidates",
         )
     return table.read(artifact / split), told["key_inputs"]["collection"], told["stage"]
+
+
+def _candidates_in(path: Path) -> pa.Table:
+    """The candidates in a Parquet file, whoever wrote it, in the types of the table."""
+    try:
+        rows = pq.read_table(path).replace_schema_metadata(None)
+    except pa.ArrowInvalid as error:
+        raise DataError("the file is not parquet", where=path, seen=error, next_step="write it again") from error
+    absent = [name for name in table.SCHEMA.names if name not in rows.column_names]
+    if absent:
+        raise DataError(
+            "the file is no candidates table",
+            where=path,
+            seen=", ".join(rows.column_names),
+            allowed=f"also {', '.join(absent)}",
+        )
+    teachers = [
+        pa.field(name, pa.float32(), metadata=rows.field(name).metadata) for name in table.teacher_columns(rows)
+    ]
+    for field in [*table.SCHEMA, *teachers]:
+        try:
+            column = rows[field.name].cast(pa.string() if field.name == "source" else field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"the column {field.name} is not as a candidates table has it",
+                where=path,
+                seen=f"{rows.field(field.name).type}: {error}",
+                allowed=str(field.type),
+            ) from error
+        if column.null_count and not field.nullable:
+            raise DataError(f"the column {field.name} has nulls", where=path, seen=f"{column.null_count:,} rows")
+        column = column.dictionary_encode() if field.name == "source" else column
+        rows = rows.set_column(rows.column_names.index(field.name), field, column)
+    return rows
 
 
 def _recipe_folder(space: Workspace, recipe: str | None) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from retkd.digests import canonical_json
+from retkd.errors import ModelError
 from retkd.shards import atomic, ranges, shard_map, shard_name
 
 KEY = np.dtype("S16")
@@ -69,7 +70,8 @@ class PairScores:
 
         ``lengths(positions)`` gives token counts for the global sort. The plan of what is missing is written to
         ``plan_file`` before the first shard, so that a resumed run cuts the same shards and gets the same bits. A plan
-        that no longer completes what is known (someone emptied the store) is made anew.
+        that no longer completes what is known (someone emptied the store) is made anew. A shard without one score for
+        each pair is not stored but a :class:`ModelError`.
         """
         asked = np.array(keys, dtype=KEY)
         if not self._completes(asked, plan_file):
@@ -109,5 +111,20 @@ def _write_shard(
 ) -> None:
     start, stop = shards[index]
     values, truncated = score(positions[start:stop])
+    require_count(values, stop - start, "a shard of pairs")
+    require_count(truncated, stop - start, "what was cut of a shard of pairs")
     with path.open("wb") as out:
         np.savez(out, keys=asked[positions[start:stop]], scores=values.astype(np.float32), truncated=truncated)
+
+
+def require_count(values: np.ndarray, count: int, where: str) -> None:
+    """Raise :class:`ModelError` unless there is one value for each of ``count`` pairs."""
+    if np.shape(values) != (count,):
+        raise ModelError(
+            "the teacher does not give one score for each pair",
+            where=where,
+            seen=f"values of shape {np.shape(values)}",
+            allowed=f"({count},)",
+            consequence="scores would stand beside the texts of other pairs",
+            next_step="mend the teacher: one number for each pair, in the order in which they were asked for",
+        )

@@ -97,7 +97,10 @@ class Resolver:
         return [split for split in self._collection(own[0]).splits if split not in named] if own else []
 
     def require_files(self, names: Sequence[str]) -> None:
-        """Raise :class:`RecipeError` with every file that one of these stages reads and that is not there."""
+        """Raise :class:`RecipeError` with every file that one of these stages reads and that is not there.
+
+        A run that serves every split is written without a split, so its key ends before the ``*``.
+        """
         problems = [
             RecipeError(
                 "there is no such file",
@@ -107,7 +110,7 @@ class Resolver:
                 next_step=f"--set stages.{name}.{key}=PATH",
             )
             for name in names
-            for key, path in files_of(self.recipe.stages, name).items()
+            for key, path in ((k.removesuffix(".*"), p) for k, p in files_of(self.recipe.stages, name).items())
             if not Path(path).expanduser().is_file()
         ]
         if problems:

@@ -5,7 +5,6 @@ A run line is ``query_id Q0 doc_id rank score tag``; a judgement is ``query_id 0
 """
 
 import gzip
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import IO, NamedTuple, cast
 
 import numpy as np
 
+from retkd.collections.lines import FLOAT32_MOST, decoded, parsed_lines
 from retkd.errors import DataError
 from retkd.shards import atomic
 
@@ -115,10 +115,7 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: Path) -> None:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     if not path.is_file():
         raise DataError("there is no such file", where=path)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, line.rstrip("\r\n")
+    yield from parsed_lines(path, decoded)
 
 
 def _packed(raw: IO[bytes], path: Path) -> TextIOWrapper:
@@ -135,8 +132,9 @@ def _run_row(path: Path, number: int, line: str) -> RunRow:
         row = RunRow(number, query_id, doc_id, int(rank), float(score))
     except ValueError:
         raise DataError("malformed run line", where=f"{path}:{number}", seen=line, allowed=RUN_LINE) from None
-    if not math.isfinite(row.score):
-        raise DataError("a score is not finite", where=f"{path}:{number}", seen=line, allowed="finite numbers")
+    if not abs(row.score) <= FLOAT32_MOST:
+        allowed = "finite numbers that 32 bits hold"
+        raise DataError("a score is not finite", where=f"{path}:{number}", seen=line, allowed=allowed)
     return row
 
 

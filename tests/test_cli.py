@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -235,6 +237,39 @@ def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tm
     assert len(json.loads((tmp_path / "nemo" / "train.json").read_text())["data"]) == len(records)
 
 
+def test_candidates_of_another_writer_are_brought_to_the_tables_types(
+    retkd: Retkd, workspace: Path, tmp_path: Path
+) -> None:
+    """pandas and others write wide integers, doubles and plain strings; what is no candidates table is told."""
+    here = ("--workspace", workspace, "--recipe", "tiny", "--to", "flagembedding", "--teacher", "ce")
+    artifact = workspace / "artifacts" / json.loads((workspace / "tiny" / "stages.json").read_text())["select"]
+    part = next((artifact / "train").glob("*.parquet"))
+    assert retkd("cp", part, tmp_path / "a.jsonl", *here)[0] == 0
+    rows = pq.read_table(part)
+    wide = {"rank": pa.int64(), "score": pa.float64(), "source": pa.string(), "teacher.ce": pa.float64()}
+    for name, kind in wide.items():
+        field = pa.field(name, kind, metadata=rows.field(name).metadata)
+        rows = rows.set_column(rows.column_names.index(name), field, rows[name].cast(kind))
+    pq.write_table(rows, tmp_path / "wide.parquet")
+    assert retkd("cp", tmp_path / "wide.parquet", tmp_path / "b.jsonl", *here)[0] == 0
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    (tmp_path / "junk.parquet").write_text("junk")
+    at = rows.column_names.index("rank")
+    words = rows.set_column(at, "rank", pa.array(["first"] * rows.num_rows))
+    gaps = rows.set_column(at, "rank", pa.nulls(rows.num_rows, pa.int32()))
+    for name, table in {"words": words, "gaps": gaps, "less": rows.drop_columns(["rank"])}.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    for name, told in {
+        "junk": "the file is not parquet",
+        "words": "the column rank is not as a candidates table has it",
+        "gaps": "the column rank has nulls",
+        "less": "the file is no candidates table",
+    }.items():
+        code, _, err = retkd("cp", tmp_path / f"{name}.parquet", tmp_path / "c.jsonl", *here)
+        assert code == 1
+        assert told in err
+
+
 def test_a_copy_that_cannot_be_made_writes_nothing(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
     here = ("--workspace", workspace, "--recipe", "tiny")
     target = tmp_path / "out.jsonl"
@@ -244,7 +279,10 @@ def test_a_copy_that_cannot_be_made_writes_nothing(retkd: Retkd, workspace: Path
         (("select", target, "--to", "tevatron"), "several teachers have scored these candidates"),
         (("train", target, "--to", "tevatron"), "a stage of kind train gives no candidates"),
         (("select", target, "--to", "tevatron", "--split", "val"), "no candidates table for the split 'val'"),
-        (("select", target, "--to", "sentence_transformers", "--teacher", "ce", "--negatives", 99), "no list is left"),
+        (
+            ("select", target, "--to", "sentence_transformers", "--teacher", "ce", "--negatives", 99),
+            "lists with fewer than 99",
+        ),
         (("select", tmp_path, "--to", "tevatron"), "the target exists already; nothing was written"),
     ):
         code, _, err = retkd("cp", *words, *here)

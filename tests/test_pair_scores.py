@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retkd.errors import ModelError
 from retkd.pair_scores import PairScores, Scores, pair_key, teacher_address
 
 NAMES = [f"pair {i}" for i in range(50)]
@@ -83,6 +84,25 @@ def test_a_pair_asked_for_twice_is_scored_once(tmp_path: Path) -> None:
     assert_right(found, names)
     assert found.num_new == 9
     assert sorted(name for shard in scorer.asked for name in shard) == sorted(NAMES[:9])
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_another_number_of_scores_is_refused_and_not_stored(tmp_path: Path, more: int) -> None:
+    """Two shards, one too short and one too long, would put scores beside the texts of other pairs."""
+    keys = [pair_key("query", name) for name in NAMES]
+    for values in (np.zeros(25 + more, np.float32), np.zeros((25, 1), np.float32)):
+        with pytest.raises(ModelError) as error:
+            PairScores(tmp_path / "store").get(
+                keys,
+                lambda positions: positions,
+                lambda positions, values=values: (values, np.zeros(25, bool)),  # type: ignore[misc]
+                plan_file=tmp_path / "plan.npz",
+                pairs_per_shard=25,
+                label="score",
+            )
+        assert error.value.what == "the teacher does not give one score for each pair"
+        assert (error.value.seen, error.value.allowed) == (f"values of shape {values.shape}", "(25,)")
+        assert not (tmp_path / "store").exists() or not list((tmp_path / "store").iterdir())
 
 
 def test_nothing_asked_is_nothing_scored(tmp_path: Path) -> None:

@@ -95,6 +95,13 @@ def test_every_file_that_is_missing_is_told_before_anything_runs(
     assert str(error.value) == "\n".join(["the recipe made cannot be run: 3 problems", *problems])
 
 
+def test_a_file_for_every_split_is_set_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run: PATH` is kept as {"*": PATH}, and no override could go below a path."""
+    made = resolver(tmp_path, Reader(one=str(tmp_path), each={"*": "c.txt"}), monkeypatch)
+    with pytest.raises(RecipeError, match=r"--set stages\.reads\.reader\.each=PATH$"):
+        made.require_files(["reads"])
+
+
 class Grown(Part):
     LATER: ClassVar[tuple[str, ...]] = ("new",)
 

@@ -214,6 +214,24 @@ def test_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
             "stages.select.filters.0.teacher",
         ),
         ("filters: [", "teacher: cee\n    filters: [", "stages.select.teacher"),
+        ("filters: [", "filters: [{kind: agreement, teachers: [ce, cee]}, ", "stages.select.filters.0.teachers.1"),
+        (
+            "filters: [",
+            "filters: [{kind: consensus, rules: [{kind: margin, teacher: ce}, {kind: margin, teacher: cee}]}, ",
+            "stages.select.filters.0.rules.1.teacher",
+        ),
+        ("candidates: score, teacher: ce", "candidates: score, teacher: cee", "stages.evaluate.teacher_scores.teacher"),
+        ("sampler: {", "sampler: {by: cee, ", "stages.select.sampler.by"),
+        (
+            "filters: [",
+            "labels: {kind: cl_drd, teacher: cee, num_top: 2}\n    filters: [",
+            "stages.select.labels.teacher",
+        ),
+        (
+            "  train:\n",
+            "  sparse: {kind: sparsify, candidates: score, targets: {t: {kind: top_k, teacher: cee}}}\n  train:\n",
+            "stages.sparse.targets.t.teacher",
+        ),
     ],
 )
 def test_a_teacher_that_no_stage_before_gives(tmp_path: Path, old: str, new: str, key: str) -> None:
@@ -272,3 +290,17 @@ def test_a_column_of_labels_has_an_order_alone(tmp_path: Path) -> None:
     labels = "    labels: {kind: cl_drd, teacher: ce, num_top: 2}\n    filters: ["
     graded = {"    filters: [": labels, "{kind: kl, teacher: ce}": "{kind: kl, teacher: cl_drd}"}
     assert "seen: scale rank" in error_of(written(tmp_path, **graded))
+
+
+MEMBERS = "      ce: {kind: cross_encoder, model: /models/teacher}\n"
+BOTH = "      both: {kind: ensemble, members: [ce]}\n"
+
+
+def test_an_ensemble_stands_below_its_members(tmp_path: Path) -> None:
+    load(written(tmp_path, **{MEMBERS: MEMBERS + BOTH}))
+    told = error_of(written(tmp_path, **{MEMBERS: BOTH + MEMBERS}))
+    assert "no stage before 'score' gives a teacher 'ce'" in told
+    assert "key stages.score.teachers.both.members\n" in told
+    assert told.endswith("next step: write 'ce' above the ensemble: teachers score in the order of the recipe")
+    told = error_of(written(tmp_path, **{MEMBERS: MEMBERS + BOTH.replace("[ce]", "[ce, cee]")}))
+    assert told.endswith("allowed: ce\n      next step: did you mean 'ce'?")

@@ -48,6 +48,7 @@ def test_rank_orders_a_run_and_equal_ranks_keep_the_files_order(tmp_path):
         ("q Q0 d 1 2.0\n", ["malformed run line", "a.run:1", "q Q0 d 1 2.0", "query_id Q0 doc_id rank score tag"]),
         ("q Q0 d 1 2.0 t\nq Q0 e x 1 t\n", ["malformed run line", "a.run:2"]),
         ("q Q0 d 1 nan t\n", ["a score is not finite", "a.run:1"]),
+        ("q Q0 d 1 -1e300 t\n", ["a score is not finite", "a.run:1", "32 bits"]),
         (
             "q Q0 d 1 2.0 t\nq Q0 d 2 1.0 t\n",
             ["ranks a document twice", "a.run:2", "query_id 'q', doc_id 'd': also on line 1"],
@@ -63,6 +64,21 @@ def test_a_bad_run_says_what_and_where(tmp_path, text, told):
     with pytest.raises(DataError) as error:
         trec.read_run(tmp_path / "a.run")
     assert all(part in str(error.value) for part in told), str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.run", b"q Q0 d1 1 2.0 t\nq Q0 \xff 2 1.0 t\n", "a.run, line 2"),
+        ("a.run.gz", b"q Q0 d1 1 2.0 t\n", "the gzip file is cut short or damaged"),
+        ("b.run.gz", gzip.compress(b"q Q0 d1 1 2.0 t\n" * 9)[:-9], "the gzip file is cut short or damaged"),
+    ],
+)
+def test_bytes_that_are_no_text_are_told(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        trec.read_run(tmp_path / name)
+    assert told in str(error.value)
 
 
 def test_a_missing_run_is_named(tmp_path):

@@ -11,6 +11,8 @@ from retkd.collections.cache_folder import renamed_into_place
 from retkd.errors import DataError
 
 T = TypeVar("T")
+FLOAT32_MOST = 3.4028234663852886e38
+"""The greatest score that a candidates table holds."""
 BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 

@@ -69,6 +69,15 @@ def kind_in(path: Path) -> str:
     return CLASSES.get(told_of(path).get("model_type", ""), "encoder")
 
 
+def judges_pairs(folder: Path) -> bool:
+    """Whether a folder holds a classifier of texts or pairs, such as a cross-encoder, and nothing that makes vectors of it."""
+    config = folder / "config.json"
+    if (folder / "modules.json").is_file() or not config.is_file():
+        return False
+    classes = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+    return any(str(name).endswith("ForSequenceClassification") for name in classes)
+
+
 def all_scores(queries: Any, documents: Any) -> "np.ndarray":
     """Scores ``[query, document]`` of what an encoder made of them: a few of each, not a corpus."""
     import numpy as np

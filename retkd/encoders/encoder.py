@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from retkd.batching import default_tokens_per_batch, pad_values, padded, settle, token_batches
-from retkd.encoders import CLASSES, told_of
+from retkd.encoders import CLASSES, judges_pairs, told_of
 from retkd.errors import ModelError
 
 Side = Literal["query", "document"]
@@ -209,6 +209,14 @@ def _flat(rows: Sequence[Sequence[int]], device: Any) -> dict[str, Any]:
 
 def _require_kind(path: Path, kind: str) -> None:
     """Raise :class:`ModelError` for a folder of another kind, which sentence-transformers would turn into this one."""
+    if judges_pairs(path):
+        raise ModelError(
+            f"this folder holds a model that judges pairs, and {NAMES[CLASSES[kind]]} was asked for",
+            where=path,
+            seen="config.json names a class that ends in ForSequenceClassification, and there is no modules.json",
+            consequence="what is below its classifier was never trained to give vectors that can be compared",
+            next_step="use the parts that read a cross-encoder, or train an encoder that begins with it (`base`)",
+        )
     seen = told_of(path).get("model_type")
     if seen in CLASSES and seen != kind:
         found, asked = (NAMES[CLASSES[each]] for each in (seen, kind))

@@ -1,13 +1,12 @@
 """A candidate list with its texts, as the training files of other tools hold it, and what a format is."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from retkd.collections.lines import parsed_lines, shown
+from retkd.collections.lines import FLOAT32_MOST, parsed_lines, shown
 from retkd.collections.records import json_record
 from retkd.errors import DataError
 
@@ -105,6 +104,13 @@ def strings(record: dict[str, Any], key: str, where: str) -> list[str]:
     return list(found)
 
 
+def identity(value: object, key: str, where: str) -> str:
+    """An id as a string, when it is a string or an integer; else a :class:`DataError`."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise DataError(f"the field {key!r} holds no id", where=where, seen=shown(value), allowed="strings or integers")
+    return str(value)
+
+
 def scores(values: object, count: int, key: str, where: str) -> list[float]:
     """``count`` finite numbers. Raises :class:`DataError`."""
     if not isinstance(values, list) or len(values) != count:
@@ -119,12 +125,12 @@ def scores(values: object, count: int, key: str, where: str) -> list[float]:
 
 def finite(value: object, key: str, where: str) -> float:
     """The number itself, when it is one and finite. Raises :class:`DataError`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= FLOAT32_MOST:
         raise DataError(
             "a score is not a finite number",
             where=where,
-            seen=f"{key}: {value!r}",
-            allowed="finite numbers",
+            seen=f"{key}: {shown(value)}",
+            allowed="finite numbers that 32 bits hold",
             next_step="remove or mend the record: a score that is not there cannot be taught",
         )
     return float(value)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from retkd.errors import DataError
 from retkd.formats.base import Format, ListDocument, TrainingList, field, records, scores, strings
 
 
@@ -17,17 +18,32 @@ def read(path: Path) -> Iterator[TrainingList]:
     for where, record in records(path):
         query = field(record, "query", where, str, "the text of the query")
         documents = [*_documents(record, "pos", where), *_documents(record, "neg", where)]
-        query_id = field(record, "query_id", where, str, "an id") if "query_id" in record else None
+        query_id = field(record, "query_id", where, str, "an id") if record.get("query_id") is not None else None
         yield TrainingList(where, query_id, query, tuple(documents))
 
 
 def _documents(record: dict[str, Any], side: str, where: str) -> Iterator[ListDocument]:
     texts = strings(record, side, where)
-    ids = strings(record, f"{side}_ids", where) if f"{side}_ids" in record else [None] * len(texts)
+    ids = _ids(record, f"{side}_ids", len(texts), where)
     key = f"{side}_scores"
     found = scores(record[key], len(texts), key, where) if record.get(key) is not None else [None] * len(texts)
     for doc_id, text, score in zip(ids, texts, found, strict=True):
         yield ListDocument(doc_id, text, side == "pos", score)
+
+
+def _ids(record: dict[str, Any], key: str, count: int, where: str) -> list[str] | list[None]:
+    if record.get(key) is None:
+        return [None] * count
+    found = strings(record, key, where)
+    if len(found) != count:
+        raise DataError(
+            f"the field {key!r} does not hold one id per document",
+            where=where,
+            seen=f"{len(found)} ids",
+            allowed=f"a list of {count} strings",
+            next_step="mend the record, or leave the ids out and match by text",
+        )
+    return found
 
 
 def write(lists: Iterable[TrainingList], path: Path) -> None:

@@ -34,6 +34,8 @@ def _json(path: Path) -> dict[str, Any]:
         whole = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("there is no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError("the file is not UTF-8", where=path, seen=error, allowed="JSON in UTF-8") from None
     except json.JSONDecodeError as error:
         raise DataError(f"the file is not JSON: {error.msg}", where=f"{path}, line {error.lineno}") from None
     if not isinstance(whole, dict):

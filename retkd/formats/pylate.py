@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retkd.formats.base import Format, ListDocument, TrainingList, field, records, scores, write_table
+from retkd.formats.base import Format, ListDocument, TrainingList, field, identity, records, scores, write_table
 
 QUERIES, DOCUMENTS, TRAIN = "queries.parquet", "documents.parquet", "train.parquet"
 
@@ -21,7 +21,8 @@ def read(path: Path) -> Iterator[TrainingList]:
     documents = _texts(path / DOCUMENTS, "document_id") if path.is_dir() else {}
     for where, record in records(train):
         query_id = str(field(record, "query_id", where, (str, int), "an id"))
-        doc_ids = [str(doc_id) for doc_id in field(record, "document_ids", where, list, "a list of ids")]
+        ids = field(record, "document_ids", where, list, "a list of ids")
+        doc_ids = [identity(doc_id, "document_ids", where) for doc_id in ids]
         found = scores(record.get("scores"), len(doc_ids), "scores", where)
         listed = (
             ListDocument(doc_id, documents.get(doc_id), None, score)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retkd.formats.base import Format, ListDocument, TrainingList, field, finite, records
+from retkd.formats.base import Format, ListDocument, TrainingList, field, finite, identity, records
 
 SIDES = ("positive_passages", "negative_passages")
 
@@ -19,7 +19,7 @@ def read(path: Path) -> Iterator[TrainingList]:
     for where, record in records(path):
         query = field(record, "query", where, str, "the text of the query")
         documents = [document for side in SIDES for document in _documents(record, side, where)]
-        query_id = str(record["query_id"]) if record.get("query_id") is not None else None
+        query_id = identity(record["query_id"], "query_id", where) if record.get("query_id") is not None else None
         yield TrainingList(where, query_id, query, tuple(documents))
 
 
@@ -29,7 +29,7 @@ def _documents(record: dict[str, Any], side: str, where: str) -> Iterator[ListDo
         text = field(passage, "text", inside, str, "the text of the passage")
         title = passage.get("title") or ""
         score = finite(passage["score"], "score", inside) if passage.get("score") is not None else None
-        doc_id = str(passage["docid"]) if passage.get("docid") is not None else None
+        doc_id = identity(passage["docid"], "docid", inside) if passage.get("docid") is not None else None
         yield ListDocument(doc_id, f"{title} {text}" if title else text, side == SIDES[0], score)
 
 

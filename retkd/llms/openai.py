@@ -22,6 +22,8 @@ from retkd.token_budget import TokenBudget
 
 TOLD = 20
 """How many of the most likely tokens are asked for: the protocol's most."""
+LEAST = -100.0
+"""Servers tell a probability of 0 as minus infinity or -9999, which are no numbers to learn from."""
 
 
 class OpenAI(LLM):
@@ -40,7 +42,7 @@ class OpenAI(LLM):
 
     @contextmanager
     def opened(self, inputs: Inputs) -> Iterator["ApiSession"]:
-        """The API. Raises :class:`ModelError` when the variable with the key is not set."""
+        """The API. Raises :class:`ModelError` when the variable with the key is not set, or holds what no header can."""
         key = self._key()
         name = digest_of([self.base_url, self.model])[:24]
         with opened(inputs.store / "answers" / f"{name}.jsonl") as answers:
@@ -55,7 +57,16 @@ class OpenAI(LLM):
                 where=f"llm {self.model} at {self.base_url}",
                 next_step=f"export {self.api_key_env}=..., or set `api_key_env: null` for a server that needs no key",
             )
-        return os.environ[self.api_key_env]
+        key = os.environ[self.api_key_env]
+        unfit = [place for place, character in enumerate(key, 1) if not "!" <= character <= "~"]
+        if unfit:
+            raise ModelError(
+                f"the API key in the environment variable {self.api_key_env} cannot stand in the header of a request",
+                where=f"llm {self.model} at {self.base_url}",
+                seen=f"a blank, the end of a line or no ASCII at place {unfit[0]} of {len(key)}",
+                next_step=f"export {self.api_key_env}=... without what was copied along with it",
+            )
+        return key
 
 
 class ApiSession(Session):
@@ -157,27 +168,27 @@ class ApiSession(Session):
     def _tokens(self, reply: Mapping[str, Any]) -> int:
         usage = reply.get("usage")
         tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-        if isinstance(tokens, int):
+        if isinstance(tokens, int) and tokens >= 0:
             return tokens
         if self.api.settings.max_total_tokens is not None:
             raise self._error("the API does not tell what a request cost", f"usage: {usage!r}", "usage.total_tokens")
         return 0
 
     def _top_tokens(self, choice: Mapping[str, Any]) -> Answer:
-        """The most likely first tokens, as [token, log-probability]."""
+        """The most likely first tokens, as [token, log-probability], none of these below :data:`LEAST`."""
         try:
             told = choice["logprobs"]["content"][0]["top_logprobs"]
-            top = [[str(each["token"]), float(each["logprob"])] for each in told]
-        except (KeyError, IndexError, TypeError):
-            top = []
-        if not top:
+            pairs = [(_whole(str(each["token"])), float(each["logprob"])) for each in told]
+        except (KeyError, IndexError, TypeError, ValueError):
+            pairs = []
+        if not pairs or any(math.isnan(logprob) or logprob == math.inf for _, logprob in pairs):
             raise self._error(
                 "the API gives no log-probabilities",
                 f"logprobs: {choice.get('logprobs')!r}"[:200],
                 "choices[0].logprobs.content[0].top_logprobs",
                 "use a model that tells them, or a teacher that reads answers, such as llm_listwise",
             )
-        return {"top": top}
+        return {"top": [[token, max(logprob, LEAST)] for token, logprob in pairs]}
 
     def _error(self, what: str, seen: str, allowed: str, next_step: str | None = None) -> ModelError:
         where = f"llm {self.llm.model} at {self.llm.base_url}"
@@ -191,7 +202,12 @@ def _progress(label: str | None, total: int) -> AbstractContextManager[Callable[
 def _text(choice: Mapping[str, Any]) -> str:
     message = choice.get("message")
     content = message.get("content") if isinstance(message, dict) else None
-    return content if isinstance(content, str) else ""
+    return _whole(content) if isinstance(content, str) else ""
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which no file in UTF-8 holds: an emoji was cut in two."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _log_sum(top: Sequence[Sequence[Any]], word: str) -> float:

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from retkd.collections.base import Query
+from retkd.collections.base import Collection, Query
+from retkd.errors import DataError
 from retkd.parts import Part
 from retkd.stage import Inputs
 
@@ -87,6 +88,27 @@ class Miner(Part):
         A smaller depth gives the beginning of the same ranking. A query that matches nothing gets an empty one.
         """
         raise NotImplementedError
+
+    def require_documents(self, collection: Collection) -> None:
+        """Raise :class:`DataError` when ``doc_id_pattern`` and ``language`` leave no document of the collection."""
+        if self.doc_id_pattern is None and self.language is None:
+            return
+        matches = re.compile(self.doc_id_pattern or "").search
+        languages: set[str | None] = set()
+        for document in collection.documents():
+            languages.add(document.language)
+            if matches(document.doc_id) and self.language in (None, document.language):
+                return
+        told = sorted(language for language in languages if language is not None)
+        asked = {"language": self.language, "doc_id_pattern": self.doc_id_pattern}
+        raise DataError(
+            "no document of the collection may stay, so the miner would find nothing",
+            where=f"miner {self.source}",
+            seen=", ".join(f"{key} {value}" for key, value in asked.items() if value is not None),
+            allowed=f"languages {', '.join(told) or 'none: no document tells its language'}; ids such as "
+            f"{next(iter(collection.documents(0, 1))).doc_id!r}",
+            next_step="mend the key, or let the collection tell the languages: a field `language` in its lines, or `id_language`",
+        )
 
     def mine(
         self, queries: Sequence[Query], inputs: Inputs, prepared: object, split: str | None = None

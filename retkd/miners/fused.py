@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from retkd.collections.base import Query
+from retkd.collections.base import Collection, Query
 from retkd.errors import did_you_mean
 from retkd.miners.base import Miner, Ranking
 from retkd.miners.fusion import Normalisation, interleaved, reciprocal_rank, weighted, with_quotas
@@ -59,6 +59,12 @@ class Fused(Miner):
             twice = [name for name in asked if names.count(name) > 1]
             if twice:
                 raise ValueError(f"`{key}` names {twice[0]!r}, and two miners are called so: give them a `name`")
+
+    def require_documents(self, collection: Collection) -> None:
+        """Those of each miner too."""
+        super().require_documents(collection)
+        for miner in self.miners:
+            miner.require_documents(collection)
 
     def prepare(self, inputs: Inputs) -> object:
         """What each miner prepares."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retkd.parts import Scale
 from retkd.selection.filters import Filter
@@ -33,6 +33,12 @@ class Confidence(Filter):
     temperature: float = Field(default=1.0, gt=0.0, description="of the softmax that the entropy is of")
     min: float | None = None
     max: float | None = None
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Confidence":
+        if self.min is not None and self.max is not None and self.max < self.min:
+            raise ValueError(f"max {self.max} is less than min {self.min}: no list would stay")
+        return self
 
     def check(self, rows: "pa.Table") -> None:
         """The teacher is there, and its differences mean something."""

@@ -52,6 +52,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         plan = ranges(len(queries), config.queries_per_shard)
         paths = [out / split / shard_name(i, len(plan)) for i in range(len(plan))]
         if not prepared and not all(path.exists() for path in paths):
+            config.miner.require_documents(inputs.collection)
             prepared.append(config.miner.prepare(replace(inputs, open_index=partial(open_for, inputs.runtime))))
         write = partial(_write_shard, config, inputs, split, sorted(queries, key=lambda q: q.query_id), plan, prepared)
         shard_map(write, paths, label=f"mine {split}: {len(queries):,} queries (shards)")

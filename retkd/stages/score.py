@@ -37,7 +37,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     from retkd import candidates as table
     from retkd.collections.base import require_splits
     from retkd.shards import atomic, shard_name
-    from retkd.teachers.base import Rows
+    from retkd.teachers.base import Rows, require_whole
 
     require_splits(inputs.collection, config.depth, "depth")
     source = inputs.artifacts[config.candidates]
@@ -47,6 +47,7 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
     for name, teacher in config.teachers.items():
         splits = [Rows(split, rows, chosen[split]) for split, rows in tables.items()]
         judged = teacher.judge(name, splits, inputs, out / "work")
+        require_whole(name, splits, judged)
         assert not teacher.scales or judged.scale in teacher.scales
         for split in tables:
             tables[split] = _with_column(tables[split], name, chosen[split], split, judged)

@@ -8,8 +8,19 @@ import numpy as np
 import pyarrow as pa
 
 from retkd.candidates import require_queries
+from retkd.errors import ModelError, ScaleError
+from retkd.pair_scores import require_count
 from retkd.parts import Part, Scale
 from retkd.stage import Inputs
+
+RANGES: dict[Scale, tuple[float, float]] = {
+    "probability": (0.0, 1.0),
+    "log_probability": (-np.inf, 0.0),
+    "cosine": (-1.0, 1.0),
+    "distribution": (0.0, np.inf),
+}
+"""Where the scores of a scale lie; others lie anywhere. Weights of an unbiased distribution may exceed 1."""
+ROUNDING = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,3 +93,42 @@ def by_split(splits: list[Rows], values: np.ndarray) -> dict[str, np.ndarray]:
     """Cut one array over all chosen rows into one per split."""
     ends = np.cumsum([len(rows.chosen) for rows in splits])
     return {rows.split: part for rows, part in zip(splits, np.split(values, ends[:-1]), strict=True)}
+
+
+def require_whole(name: str, splits: list[Rows], judged: Judgement) -> None:
+    """Raise :class:`ModelError` unless each chosen row of a judged split has one finite score, or is marked as unscored.
+
+    A score that lies where its scale has none is a :class:`ScaleError`.
+    """
+    for rows in splits:
+        if rows.split not in judged.scores:
+            continue
+        where, count = f"teacher {name}, split {rows.split}", len(rows.chosen)
+        unscored = judged.unscored.get(rows.split, np.zeros(count, dtype=bool))
+        require_count(judged.scores[rows.split], count, where)
+        require_count(unscored, count, f"{where}: what it left unscored")
+        bad = np.flatnonzero(~np.isfinite(judged.scores[rows.split]) & ~unscored)
+        if len(bad):
+            row = rows.table.slice(int(rows.chosen[bad[0]]), 1).to_pylist()[0]
+            raise ModelError(
+                f"the teacher gave {len(bad):,} scores that are not finite",
+                where=f"{where}: query_id {row['query_id']!r}, doc_id {row['doc_id']!r}",
+                seen=float(judged.scores[rows.split][bad[0]]),
+                next_step="look at the texts of that pair and at the precision the teacher runs in",
+            )
+        _require_range(judged.scores[rows.split][~unscored], judged.scale, where)
+
+
+def _require_range(scores: np.ndarray, scale: Scale, where: str) -> None:
+    """Raise :class:`ScaleError` when a score lies where its scale has none."""
+    lowest, highest = RANGES.get(scale, (-np.inf, np.inf))
+    outside = scores[(scores < lowest - ROUNDING) | (scores > highest + ROUNDING)]
+    if len(outside):
+        raise ScaleError(
+            f"{len(outside):,} of {len(scores):,} scores lie outside of their scale, {scale}",
+            where=where,
+            seen=float(outside[0]),
+            allowed=f"{lowest:g} to {highest:g}",
+            consequence="filters and objectives that read this scale would take them for what they are not",
+            next_step="name the scale that the numbers have: a re-ranker's raw output is a logit, a dot product unbounded",
+        )

@@ -1,7 +1,9 @@
 """Finding the best few of many by asking for the best of some at a time: heap sort and bubble sort.
 
 Zhuang et al. 2024 (setwise), Qin et al. 2024 (pairwise). ``best`` is a generator itself: it asks what it must and returns
-which place of the group wins; a group is shown in its present order, so that whoever wins by default was ahead before.
+which place of the group wins. Whoever wins by default was ahead before: bubbles show a group in its present order, a heap
+in the miner's, because the places of a heap say nothing of two of its branches. So a judge who always names the first, or
+none, leaves the miner's order.
 """
 
 from collections.abc import Callable, Generator
@@ -36,6 +38,7 @@ def _sift(heap: list[int], root: int, children: int, best: Best) -> Generator[li
         nodes = [root, *range(first, min(first + children, len(heap)))]
         if len(nodes) == 1:
             return
+        nodes.sort(key=lambda node: heap[node])
         winner = nodes[(yield from best([heap[node] for node in nodes]))]
         if winner == root:
             return

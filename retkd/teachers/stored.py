@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from retkd.matchers.cross_encoder import Pair
-from retkd.pair_scores import PairScores, ScoreShard, pair_key
+from retkd.matchers.cross_encoder import Pair, require_finite
+from retkd.pair_scores import PairScores, ScoreShard, pair_key, require_count
 from retkd.parts import Scale
 from retkd.stage import Inputs
 from retkd.teachers.base import Judgement, PairTexts, Rows, by_split
@@ -33,12 +33,22 @@ class Stored:
         scale: Scale,
         keys: Sequence[bytes] | None = None,
     ) -> Judgement:
-        """The scores of all pairs; ``keys`` are those of the pairs' texts unless a score depends on more."""
+        """The scores of all pairs; ``keys`` are those of the pairs' texts unless a score depends on more.
+
+        Raises :class:`ModelError`, before anything of the shard is stored, on a score that is not finite or not there.
+        """
         texts = self.texts
+
+        def whole(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            values, cut = score(positions)
+            require_count(values, len(positions), f"teacher {self.name}")
+            require_finite(values, pairs_of(texts, positions))
+            return values, cut
+
         found = PairScores(self.inputs.store / "scores" / self.address).get(
             keys or [pair_key(texts.queries[q], texts.documents[d]) for q, d in texts.pairs],
             lengths,
-            score,
+            whole,
             plan_file=self.work / f"{self.name}-plan.npz",
             pairs_per_shard=self.pairs_per_shard,
             label=f"score {self.name}: {len(texts.pairs):,} pairs (shards)",

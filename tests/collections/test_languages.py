@@ -13,7 +13,9 @@ from retkd.collections.beir_folder import write_documents, write_qrels, write_qu
 from retkd.collections.cut import Cut, place_of
 from retkd.collections.translations import Translations
 from retkd.errors import DataError
+from retkd.miners.fused import Fused
 from retkd.miners.random import RandomMiner
+from retkd.stages.mine import Config, run
 from tests.conftest import MakeInputs
 from tests.tables import beir
 
@@ -264,3 +266,27 @@ def test_a_split_that_the_first_language_lacks_is_none_of_the_collection(tmp_pat
     assert collection.splits == ("test", "test.de")
     assert all(collection.queries(split) for split in collection.splits)
     assert collection.describe()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen"),
+    [({"language": "fr"}, "language fr"), ({"doc_id_pattern": "^fr-"}, "doc_id_pattern ^fr-")],
+)
+def test_a_filter_that_leaves_no_document_is_told_before_anything_is_mined(
+    tmp_path: Path, wanted: dict[str, str], seen: str
+) -> None:
+    collection = Beir(path=mixed(tmp_path / "mixed"), id_language="^(..)-").open(tmp_path / "cache")
+    inside = {"kind": "fused", "miners": [{"kind": "bm25"}, {"kind": "random", **wanted}]}
+    for miner in (RandomMiner(**wanted), Fused(**inside)):
+        with pytest.raises(DataError) as error:
+            miner.require_documents(collection)
+        assert error.value.what == "no document of the collection may stay, so the miner would find nothing"
+        assert (error.value.where, error.value.seen) == ("miner random", seen)
+        assert str(error.value.allowed).startswith("languages de, en; ids such as ")
+    RandomMiner(language="de", doc_id_pattern="p2$").require_documents(collection)
+
+
+def test_a_language_is_asked_of_a_collection_that_tells_none(inputs: MakeInputs, tmp_path: Path) -> None:
+    config = Config(miner=RandomMiner(language="de"))
+    with pytest.raises(DataError, match="languages none: no document tells its language"):
+        run(config, inputs(), tmp_path / "out")

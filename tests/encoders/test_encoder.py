@@ -101,3 +101,11 @@ def test_a_folder_without_an_encoder(tmp_path: Path) -> None:
         "  allowed: a folder with modules.json (sentence-transformers) or config.json (transformers)\n"
         "  next step: name the folder that save_pretrained wrote"
     )
+
+
+def test_a_cross_encoder_is_no_encoder(cross_encoder_folder: Path) -> None:
+    """sentence-transformers would put a mean over what is below the classifier, without a word."""
+    with pytest.raises(ModelError) as error:
+        Encoder.load(cross_encoder_folder)
+    assert error.value.what == "this folder holds a model that judges pairs, and a dense encoder was asked for"
+    assert "`base`" in str(error.value.next_step)

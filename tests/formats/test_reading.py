@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from retkd.errors import DataError
@@ -57,6 +59,7 @@ def test_nemo_with_bare_ids(tmp_path: Path) -> None:
 
 
 GOOD = {"query": "a", "pos": ["x"], "neg": ["y"]}
+PASSAGES = {"query": "a", "positive_passages": [{"text": "x"}], "negative_passages": []}
 WRONG = [
     ("flagembedding", {**GOOD, "pos_scores": [float("nan")], "neg_scores": [1.0]}, "a score is not a finite number"),
     ("flagembedding", {**GOOD, "pos_scores": ["1"], "neg_scores": [1.0]}, "a score is not a finite number"),
@@ -67,6 +70,11 @@ WRONG = [
     ),
     ("flagembedding", {"query": "a", "neg": ["y"]}, "there is no field 'pos'"),
     ("flagembedding", {**GOOD, "neg": [3]}, "the field 'neg' holds no string"),
+    ("flagembedding", {**GOOD, "neg_ids": ["1", "2"]}, "the field 'neg_ids' does not hold one id per document"),
+    ("flagembedding", {**GOOD, "pos_scores": [10**400], "neg_scores": [1.0]}, "a score is not a finite number"),
+    ("flagembedding", {**GOOD, "pos_scores": [1e39], "neg_scores": [1.0]}, "a score is not a finite number"),
+    ("tevatron", {"query_id": [], **PASSAGES}, "the field 'query_id' holds no id"),
+    ("tevatron", {**PASSAGES, "negative_passages": [{"docid": {}, "text": "y"}]}, "the field 'docid' holds no id"),
     ("tevatron", GOOD, "there is no field 'positive_passages'"),
     ("tevatron", {"query": "a", "positive_passages": ["x"], "negative_passages": []}, "this is no record"),
     ("sentence_transformers", {"query": "a", "p": "x", "n": "y", "score": 0.5}, "one number, which is a margin"),
@@ -81,8 +89,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "record", "what"), WRONG, ids=[f"{name}: {what[:30]}" for name, _, what in WRONG])
 def test_what_is_wrong_is_told_with_file_and_line(name: str, record: Any, what: str, tmp_path: Path) -> None:
-    passages = {"positive_passages": [{"text": "x"}], "negative_passages": []}
-    good = {"flagembedding": GOOD, "tevatron": {"query": "a", **passages}}.get(name, {"query": "a", "p": "x", "n": "y"})
+    good = {"flagembedding": GOOD, "tevatron": PASSAGES}.get(name, {"query": "a", "p": "x", "n": "y"})
     path = lines(tmp_path / "f.jsonl", good, record)
     with pytest.raises(DataError) as error:
         read(name, path)
@@ -99,3 +106,13 @@ def test_a_file_that_is_not_there_or_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{]")
     with pytest.raises(DataError, match=r"the file is not JSON.*\n  where: .*x.json, line 1"):
         read("nemo", tmp_path / "x.json")
+    (tmp_path / "y.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(DataError, match=r"the file is not UTF-8\n  where: .*y.json"):
+        read("nemo", tmp_path / "y.json")
+
+
+def test_pylate_with_a_document_that_has_no_id(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"query_id": [1], "document_ids": [["a", None]], "scores": [[1.0, 2.0]]}), path)
+    with pytest.raises(DataError, match=r"the field 'document_ids' holds no id\n  where: .*train.parquet, row 1"):
+        read("pylate", path)

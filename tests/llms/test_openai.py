@@ -186,6 +186,20 @@ def test_a_missing_key_names_the_variable(inputs: MakeInputs, monkeypatch: pytes
         assert server.bodies == []
 
 
+@pytest.mark.parametrize(("end", "place"), [("\n", 26), (" x", 26), ("\u2014", 26)])
+def test_a_key_that_no_header_can_carry_is_told_and_not_shown(
+    inputs: MakeInputs, monkeypatch: pytest.MonkeyPatch, end: str, place: int
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + end)
+    with serving() as server:
+        told_ = error_of(server, ready(inputs))
+        assert told_.what == (
+            "the API key in the environment variable OPENAI_API_KEY cannot stand in the header of a request"
+        )
+        assert str(told_.seen).endswith(f"at place {place} of {len(KEY + end)}")
+        assert server.bodies == []
+
+
 @pytest.mark.parametrize("choices", [[], [1, 2], None])
 def test_another_number_of_choices(inputs: MakeInputs, choices: Any) -> None:
     with serving(faults=[faults.body({"choices": choices, "usage": {"total_tokens": 4}})]) as server:
@@ -201,6 +215,13 @@ def test_another_number_of_choices(inputs: MakeInputs, choices: Any) -> None:
 def test_an_answer_without_text_is_empty(inputs: MakeInputs, message: dict[str, Any]) -> None:
     with serving(reply=lambda body: {"choices": [message], "usage": {"total_tokens": 1}}) as server:
         assert asked(server, ready(inputs), ["abc"])[0] == [""]
+
+
+def test_half_an_emoji_is_stored_and_asked_for_once(inputs: MakeInputs) -> None:
+    """What json.loads makes of the escape alone is no UTF-8; the answer was paid for all the same."""
+    with serving(reply=lambda body: told("[2] > [1] \ud83d and \ud83d\ude00")) as server:
+        for num_new in (1, 0):
+            assert asked(server, ready(inputs), ["abc"])[:2] == (["[2] > [1] \ufffd and \U0001f600"], num_new)
 
 
 def test_never_more_requests_at_once_than_allowed(inputs: MakeInputs) -> None:
@@ -232,10 +253,11 @@ def test_the_budget_stops_before_it_is_exceeded_and_counts_earlier_runs(inputs: 
         assert answers == [prompt[::-1] for prompt in prompts]
 
 
-def test_a_budget_needs_to_know_what_a_request_costs(inputs: MakeInputs) -> None:
-    with serving(reply=lambda body: {"choices": [{"message": {"content": "x"}}]}) as server:
+@pytest.mark.parametrize("usage", [None, {"total_tokens": -5}])
+def test_a_budget_needs_to_know_what_a_request_costs(inputs: MakeInputs, usage: Any) -> None:
+    with serving(reply=lambda body: {"choices": [{"message": {"content": "x"}}], "usage": usage}) as server:
         told_ = error_of(server, ready(inputs, max_total_tokens=95))
-        assert (told_.what, told_.seen) == ("the API does not tell what a request cost", "usage: None")
+        assert (told_.what, told_.seen) == ("the API does not tell what a request cost", f"usage: {usage}")
         assert asked(server, ready(inputs), ["abc"]) == (["x"], 1, 0)
 
 
@@ -251,6 +273,30 @@ def test_log_probabilities_of_the_answers(inputs: MakeInputs) -> None:
         with OpenAI(base_url=server.url, model="m").opened(ready(inputs)) as session:
             assert session.next_token([Prompt("a")], ["maybe"]).values.tolist() == [[-4.0]]
             assert session.num_new == 0, "other words, the same answer"
+
+
+@pytest.mark.parametrize("value", [-math.inf, -9999.0])
+def test_a_token_of_probability_0_is_below_all_others_and_half_an_emoji_is_no_error(
+    inputs: MakeInputs, value: float
+) -> None:
+    reply = log_probabilities(**{"yes": -1.0, "\ud83d": -2.0, "no": value})
+    with (
+        serving(reply=lambda body: reply) as server,
+        OpenAI(base_url=server.url, model="m").opened(ready(inputs)) as session,
+    ):
+        found = session.next_token([Prompt("a")], ["yes", "no"])
+    assert found.values.tolist() == [[-1.0, -100.0]]
+    assert found.floors.tolist() == [-100.0]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "abc"])
+def test_log_probabilities_that_are_no_numbers(inputs: MakeInputs, value: Any) -> None:
+    with (
+        serving(reply=lambda body: log_probabilities(yes=value, no=-1.0)) as server,
+        OpenAI(base_url=server.url, model="m").opened(ready(inputs)) as session,
+        pytest.raises(ModelError, match="the API gives no log-probabilities"),
+    ):
+        session.next_token([Prompt("a")], ["yes"])
 
 
 def test_a_server_without_log_probabilities(inputs: MakeInputs) -> None:

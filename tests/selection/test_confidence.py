@@ -74,6 +74,8 @@ def test_agreement_has_a_middle_band_and_is_monotone() -> None:
     assert left(own) == list(QUERIES)
     with pytest.raises(ValidationError, match=r"max_tau 0.1 is less than min_tau 0.4"):
         Agreement(**told, min_tau=0.4, max_tau=0.1)
+    with pytest.raises(ValidationError, match=r"max 0.1 is less than min 0.9: no list would stay"):
+        Confidence(teacher="ce", min=0.9, max=0.1)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from retkd import candidates
-from retkd.errors import RecipeError
+from retkd.errors import ModelError, RecipeError, ScaleError
 from retkd.matchers.cross_encoder import PairScorer
 from retkd.stages.score import Config, run
+from retkd.teachers.base import Judgement, require_whole
 from retkd.teachers.bi_encoder import BiEncoder
 from retkd.teachers.cross_encoder import CrossEncoderTeacher
 from retkd.teachers.ensemble import Ensemble
@@ -19,6 +21,7 @@ from retkd.teachers.imported import Imported
 from tests.conftest import MakeInputs, files
 from tests.faults import StopError
 from tests.tables import teacher_scores
+from tests.teachers.rows import everything, lists
 
 CE = CrossEncoderTeacher(model="ce", max_length=64, pairs_per_shard=40)
 CONFIG = Config(candidates="mine", teachers={"ce": CE})
@@ -165,3 +168,64 @@ def test_a_misspelt_split_of_depth_is_refused(ready: Any, tmp_path: Path) -> Non
         "  allowed: train, dev, test\n"
         "  next step: did you mean 'test'?"
     )
+
+
+class Broken(BiEncoder):
+    """A teacher as a plug-in may be: it spoils what a good one gives."""
+
+    spoil: Any = None
+
+    def judge(self, *given: Any) -> Judgement:
+        judged = super().judge(*given)
+        return replace(judged, scores={split: self.spoil(scores) for split, scores in judged.scores.items()})
+
+
+def _nan(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(len(scores)) == 1, np.float32(np.nan), scores)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda scores: scores[:-1], "the teacher does not give one score for each pair"),
+        (lambda scores: scores[:1], "the teacher does not give one score for each pair"),
+        (lambda scores: scores[:, None], "the teacher does not give one score for each pair"),
+        (_nan, "the teacher gave 1 scores that are not finite"),
+    ],
+)
+def test_a_teacher_that_gives_another_number_of_scores_or_none_is_refused(
+    ready: Any, tmp_path: Path, spoil: Any, told: str
+) -> None:
+    config = Config(candidates="mine", teachers={"ce": CE}).model_copy(
+        update={"teachers": {"odd": Broken.model_construct(model="base", spoil=spoil)}}
+    )
+    with pytest.raises(ModelError) as error:
+        run(config, ready(), tmp_path / "out")
+    assert error.value.what == told
+    assert "teacher odd, split dev" in str(error.value.where)
+    assert not (tmp_path / "out" / "dev").exists()
+
+
+@pytest.mark.parametrize(
+    ("scale", "score", "allowed"),
+    [
+        ("probability", 3.0, "0 to 1"),
+        ("probability", -0.5, "0 to 1"),
+        ("log_probability", 0.5, "-inf to 0"),
+        ("cosine", 1.5, "-1 to 1"),
+        ("distribution", -0.5, "0 to inf"),
+        ("logit", 3.0, None),
+        ("cosine", 1.0001, None),
+    ],
+)
+def test_a_score_that_its_scale_does_not_have_is_refused(scale: Any, score: float, allowed: str | None) -> None:
+    """A public file says nothing of its scale: who names the wrong one hears of it, and rounding is none."""
+    rows = lists("train", 0, num_queries=1, depth=3)
+    judged = Judgement({"train": np.array([0.0, score, 99.0])}, scale, unscored={"train": np.array([0, 0, 1], bool)})
+    if allowed is None:
+        require_whole("them", [everything("train", rows)], judged)
+        return
+    with pytest.raises(ScaleError) as error:
+        require_whole("them", [everything("train", rows)], judged)
+    assert error.value.what == f"1 of 2 scores lie outside of their scale, {scale}"
+    assert (error.value.seen, error.value.allowed) == (score, allowed)

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -72,9 +73,9 @@ def test_few_comparisons() -> None:
     assert bubble <= 10 * 33
 
 
-def test_a_judge_who_always_prefers_what_is_ahead_leaves_bubbles_as_they_were() -> None:
-    assert asked(bubble_top(12, 5, 3, one_question), lambda question: "0")[0] == [0, 1, 2, 3, 4]
-    assert asked(heapsort_top(12, 1, 3, one_question), lambda question: "0")[0] == [0]
+@pytest.mark.parametrize("sort", [bubble_top, heapsort_top])
+def test_a_judge_who_always_prefers_what_is_ahead_leaves_the_order_as_it_was(sort: Any) -> None:
+    assert asked(sort(12, 5, 3, one_question), lambda question: "0")[0] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("num", [1, 2, 19, 20, 21, 35, 100])
@@ -171,19 +172,21 @@ def test_picking_teachers_find_the_best(kind: type[LLMSetwise] | type[LLMPairwis
     assert not mends.records
 
 
-def test_a_model_that_always_says_a_disagrees_with_itself_and_changes_nothing() -> None:
+@pytest.mark.parametrize("sort", ["heap", "bubble"])
+def test_a_model_that_always_says_a_disagrees_with_itself_and_changes_nothing(sort: Any) -> None:
     mends = Mends()
-    order, questions = asked(LLMPairwise(llm=LLM, top=3, sort="bubble").ordering(6, mends), lambda question: "A")
+    order, questions = asked(LLMPairwise(llm=LLM, top=3, sort=sort).ordering(6, mends), lambda question: "A")
     assert order == [0, 1, 2]
     assert mends.counts["disagreements"] == len(questions) / 2
 
 
-def test_an_answer_that_picks_nothing_is_counted_and_told() -> None:
+@pytest.mark.parametrize(("sort", "shown"), [("heap", 2), ("bubble", 4)])
+def test_an_answer_that_picks_nothing_is_counted_and_told(sort: Any, shown: int) -> None:
     mends = Mends()
-    order, questions = asked(LLMSetwise(llm=LLM, top=2, sort="bubble").ordering(5, mends), lambda question: "none")
-    assert order == [0, 1]
+    order, questions = asked(LLMSetwise(llm=LLM, top=3, sort=sort).ordering(5, mends), lambda question: "none")
+    assert order == [0, 1, 2]
     assert mends.counts["unusable"] == len(questions) == len(mends.records)
-    assert mends.records[0] == {"documents": 4, "unusable": 1, "answer": "none"}
+    assert mends.records[0] == {"documents": shown, "unusable": 1, "answer": "none"}
 
 
 def test_a_stride_that_leaves_no_overlap() -> None:
