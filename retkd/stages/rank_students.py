@@ -4,6 +4,7 @@ Writes ``students.json``: one object per student, the likeliest first, with its 
 those of a list, those that an evolutionary search tried, or both.
 """
 
+import gc
 import json
 from collections.abc import Mapping
 from hashlib import sha256
@@ -158,6 +159,8 @@ class Trial:
             "student": student.model_dump(mode="json"),
         }
         self.rows.append(found)
+        del encoder
+        gc.collect()  # a model is part of cycles: dozens of them would take up memory until Python collects by itself
         return found
 
 

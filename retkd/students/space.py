@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class Search(Evolution):
-    """Students are tried in the place of a list. Without a budget the base itself would win: the most that one may have."""
+    """Students that are tried until the search ends; the budget is the most that one may cost. With ``weights: random`` only
+    depth and width count: which layers they are makes no difference to weights that nobody inherits."""
 
     student: Dense = Field(description="what all of them are, but for `layers` and the step `width`")
     widths: list[PositiveInt] = Field(default=[], description="hidden dimensions, besides those of the base")

@@ -1,5 +1,6 @@
 """The ranking of untrained students."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,30 @@ def test_a_searched_student_is_scored_as_a_listed_one(inputs: MakeInputs, encode
     narrow = Dense(base="base", layers=[0, 1], initialisation=[Width(hidden=16)])
     assert Dense(**rows["layers-0-1-hidden-16"]["student"]) == narrow
     assert all(row["flops"] <= most for name, row in rows.items() if name != "base")
+
+
+def test_no_more_than_one_student_is_in_memory(
+    inputs: MakeInputs, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    alive, given = [], inputs(models={"teacher": encoder_folder, "base": encoder_folder})
+    make = Dense.made
+
+    def counted(self: Dense, *told: Any) -> Any:
+        alive.append(sum(isinstance(each, SentenceTransformer) for each in gc.get_objects()))
+        return make(self, *told)
+
+    gc.collect()
+    before = sum(isinstance(each, SentenceTransformer) for each in gc.get_objects())
+    monkeypatch.setattr(Dense, "made", counted)
+    gc.disable()
+    try:
+        run(CONFIG, given, tmp_path)
+    finally:
+        gc.enable()
+    assert max(alive) <= before + 1
+    assert len(alive) == len(CONFIG.students)
 
 
 def test_nothing_to_rank_and_names_of_the_search_are_refused() -> None:
