@@ -126,13 +126,18 @@ def _base_model(evidence: Evidence, student: str | None) -> str | None:
     """The base as the recipe names it, where the manifest keeps the recipe's words under ``config``."""
     manifest = evidence.manifests.get(student or "", {})
     told = (manifest.get("config") or {}).get("student") or params_of(manifest).get("student") or {}
-    base = told.get("base")
+    base = _base(told)
     return None if base is None or str(base).startswith(("stage:", "model:")) else str(base)
+
+
+def _base(student: dict[str, Any]) -> Any:
+    """Of a student of two towers that of the documents, which queries are trained towards."""
+    return student.get("base") or (student.get("document") or {}).get("base")
 
 
 def _base_digest(evidence: Evidence, student: str | None) -> str | None:
     """Twelve digits of the digest of the base model's files."""
-    base = str((params_of(evidence.manifests.get(student or "", {})).get("student") or {}).get("base"))
+    base = str(_base(params_of(evidence.manifests.get(student or "", {})).get("student") or {}))
     return base.partition(":")[2][:12] or None
 
 

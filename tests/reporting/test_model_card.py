@@ -93,6 +93,9 @@ def test_the_recipes_own_name_of_the_base_is_used_where_the_manifest_has_it(evid
     card = model_card(replace(evidence, manifests={**evidence.manifests, "train": train}))
     assert "- Base model: `org/mini`, digest `" in card
     assert yaml.safe_load(card.split("---")[1])["base_model"] == "org/mini"
+    towers = {"student": {"query": {"kind": "static"}, "document": {"base": "org/deep", "frozen": True}}}
+    manifests = {**evidence.manifests, "train": {**train, "config": towers}}
+    assert "- Base model: `org/deep`" in model_card(replace(evidence, manifests=manifests))
 
 
 def test_a_student_from_outside_the_run_still_has_a_card(evidence):
