@@ -13,6 +13,9 @@ from retkd.parts import Part
 from retkd.prompt import Prompt
 from retkd.stage import Inputs
 
+LEAST = -100.0
+"""Servers tell a probability of 0 as minus infinity or -9999, which are no numbers to learn from."""
+
 
 @dataclass(frozen=True)
 class NextToken:

@@ -14,7 +14,7 @@ from retkd.answers import Answer, Answers, opened
 from retkd.chat_api import ChatApi, StoppedError
 from retkd.digests import digest_of
 from retkd.errors import ModelError
-from retkd.llms.base import LLM, NextToken, Session
+from retkd.llms.base import LEAST, LLM, NextToken, Session
 from retkd.progress import track
 from retkd.prompt import Prompt
 from retkd.stage import Inputs
@@ -22,8 +22,6 @@ from retkd.token_budget import TokenBudget
 
 TOLD = 20
 """How many of the most likely tokens are asked for: the protocol's most."""
-LEAST = -100.0
-"""Servers tell a probability of 0 as minus infinity or -9999, which are no numbers to learn from."""
 
 
 class OpenAI(LLM):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from retkd.answers import Answers, opened
 from retkd.errors import MissingExtraError
-from retkd.llms.base import NextToken, Session, in_batches
+from retkd.llms.base import LEAST, NextToken, Session, in_batches
 from retkd.llms.local import OwnWeights
 from retkd.progress import track
 from retkd.prompt import Prompt
@@ -75,7 +75,7 @@ class VLLMSession(Session):
         tokens = word_tokens(self.engine.get_tokenizer(), words, self.weights.ref)
         values, floors = np.full((len(prompts), len(words)), np.nan), np.empty(len(prompts))
         for row, output in enumerate(self._generate(self._rows(prompts, 1), max_tokens=1, logprobs=TOLD)):
-            told = {token: float(each.logprob) for token, each in output.logprobs[0].items()}
+            told = {token: max(float(each.logprob), LEAST) for token, each in output.logprobs[0].items()}
             floors[row] = min(told.values())
             values[row] = [told.get(token, np.nan) for token in tokens]
         self.num_new += len(prompts)
