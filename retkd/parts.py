@@ -12,10 +12,12 @@ class Part(BaseModel):
     """Base of every configuration in a recipe: frozen, unknown keys forbidden, NaN and infinity refused.
 
     ``LATER`` names fields that came after results were published without them: at their default they stay out of keys, so
-    that those results still stand.
+    that those results still stand. ``REVISION`` is counted up where the same fields give other results than before: from 2 on
+    it is in keys, so that what was made wrongly stands no more.
     """
 
     LATER: ClassVar[tuple[str, ...]] = ()
+    REVISION: ClassVar[int] = 1
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, arbitrary_types_allowed=True
@@ -168,7 +170,8 @@ def substituted(value: object, replace: Callable[[Marker, Any], Any]) -> Any:
             fields = {
                 name: field for name, field in type(inner).model_fields.items() if not _untold(inner, name, field)
             }
-            return {name: deep(getattr(inner, name), marker_of(field)) for name, field in fields.items()}
+            told = {name: deep(getattr(inner, name), marker_of(field)) for name, field in fields.items()}
+            return told if inner.REVISION == 1 else {**told, "part_revision": inner.REVISION}
         if isinstance(inner, Mapping):
             return {str(key): deep(each, marker) for key, each in inner.items()}
         if isinstance(inner, (list, tuple)):

@@ -113,3 +113,11 @@ def test_a_field_that_came_later_enters_a_key_only_where_it_says_something() -> 
     """So that results from before it still stand."""
     told = [substituted([part], lambda marker, value: value) for part in (Grown(), Grown(old=3, new=2), Grown(new=5))]
     assert told == [[{"old": 1}], [{"old": 3}], [{"old": 1, "new": 5}]]
+
+
+class Mended(Grown):
+    REVISION: ClassVar[int] = 2
+
+
+def test_a_part_whose_results_changed_stands_no_more() -> None:
+    assert substituted({"part": Mended()}, lambda marker, value: value) == {"part": {"old": 1, "part_revision": 2}}

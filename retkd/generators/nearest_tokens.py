@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class NearestTokens(Augmented):
     tokens are far from each other: above a half every nearest token is the query's own. AugPro-Mix (Zhou et al. 2023, from
     its abstract; drawing by place is ours).
     """
+
+    REVISION: ClassVar[int] = 2  # a weight for each place, where one weight made no variants
 
     kind: Literal["nearest_tokens"] = "nearest_tokens"
     model: AnyModel = Field(description="whose tokeniser and word embeddings")

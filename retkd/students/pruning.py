@@ -36,6 +36,7 @@ class Prune(Adaptation):
     """
 
     LATER: ClassVar[tuple[str, ...]] = ("width", "sublayers", "two_sided")
+    REVISION: ClassVar[int] = 2  # masks of whole layers settle at the sparsity asked for
     READS_PASSES: ClassVar[bool] = True
 
     kind: Literal["prune"] = "prune"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ NAMED = re.compile(r"(?:\b(?i:passage|document)\s+|[\[(])([A-Z])\b")
 
 class _Picking(Ranker):
     """Ranks the best ``top`` of the candidates; the others stay unranked, which is null and not last."""
+
+    REVISION: ClassVar[int] = 2  # a heap keeps the order of the miner where nothing is picked
 
     top: int = Field(default=10, ge=1, description="how many are ranked")
     sort: Literal["heap", "bubble"] = "heap"
