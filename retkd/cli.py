@@ -70,7 +70,8 @@ def run(
     whole = only is None and until is None and from_ is None
     screen.greeting(loaded, space, names, as_written=whole and not any(s.startswith("collection.") for s in set_))
     began = time.monotonic()
-    told = runner.run(loaded, space, names, on_step=screen.counted(names))
+    with screen.interruptible():
+        told = runner.run(loaded, space, names, on_step=screen.counted(names))
     processes.leave()
     screen.result(told, space.recipe_folder(loaded.name), time.monotonic() - began)
     if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
@@ -282,7 +283,6 @@ def main() -> None:
         print(f"error{place}: {error.render()}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("stopped; `retkd run` goes on from here", file=sys.stderr)
         sys.exit(130)
 
 

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,16 @@ def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str], as_
     _err(f"{recipe.name}: {len(names)} stages, results under {workspace.recipe_folder(recipe.name)}")
     takes = f"takes {recipe.takes}; " if recipe.takes and as_written else ""
     _err(f"{takes}stop it whenever you like, the same command goes on from there")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """What Ctrl-C leaves, told before it ends the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _err("stopped: finished stages, shards and checkpoints are kept; the same command goes on from there")
+        raise
 
 
 def counted(names: Sequence[str]) -> Callable[["Step"], None]:

@@ -15,6 +15,20 @@ def stop() -> None:
     raise StopError
 
 
+def stop_before(step: int, monkeypatch: pytest.MonkeyPatch, how: Callable[[], None]) -> None:
+    """Let something happen at the end of ``step``, before its end is told."""
+    from retkd.training import trainer
+
+    told = trainer._Steps.on_step_end
+
+    def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == step:
+            how()
+        told(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(trainer._Steps, "on_step_end", on_step_end)
+
+
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, how: Callable[[], None] = stop) -> None:
     """Let a training end after ``step``, before anything is saved there."""
     from retkd.training import trainer

@@ -63,10 +63,13 @@ def gap_line(told: Mapping[str, Any]) -> str:
     >>> gap_line({"measure": "nDCG@10", "control": 0.4, "student": 0.45, "teacher": 0.5, "closed": 0.5,
     ...           "low": None, "high": None, "p_value": 0.01, "reason": None})
     'gap closed: 50\\xa0% by nDCG@10 (control 0.400, student 0.450, teacher 0.500; student against control p = 0.010)'
+
+    Where the share has no interval, the reason follows.
     """
     triple = ", ".join(f"{role} {number(told[role])}" for role in ("control", "student", "teacher"))
     inside = f"({triple}; student against control p {p_value(told['p_value'])})"
     if told["closed"] is None:
         return f"gap closed: not told by {told['measure']} {inside}: {told['reason']}"
     between = f" {band(told)}" if told["low"] is not None else ""
-    return f"gap closed: {percent(told['closed'])}{between} by {told['measure']} {inside}"
+    why = f"; {told['reason']}" if told["low"] is None and told["reason"] else ""
+    return f"gap closed: {percent(told['closed'])}{between} by {told['measure']} {inside}{why}"

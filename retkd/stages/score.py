@@ -59,7 +59,8 @@ def run(config: Config, inputs: Inputs, out: Path) -> Metrics:
         metrics.timings |= {f"{name}_new_pairs": judged.num_new}
         metrics.timings |= {f"{name}_{what}": value for what, value in judged.timings.items()}
         _write_log(judged.log, out / f"{name}.log.jsonl")
-        metrics.truncation_rate[name] = judged.truncation_rate
+        if judged.truncation_rate is not None:
+            metrics.truncation_rate[name] = judged.truncation_rate
     for split, rows in tables.items():
         with atomic(out / split / shard_name(0, 1)) as temporary:
             table.write(table.checked(rows), temporary, {"retkd.key": inputs.key})

@@ -36,7 +36,8 @@ class Rows:
 class Judgement:
     """Float32 scores of the chosen rows of each split, in order, with their scale. A split that is absent is not scored.
 
-    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows. ``unscored``
+    ``num_new`` counts pairs that were run through a model now; ``truncation_rate`` is a share of the rows, or of the documents
+    where each is read once; None where nothing is read here. ``unscored``
     marks chosen rows that the teacher left out, whose scores mean nothing: they become null. ``told`` goes into the
     metrics of the stage and is the same on each run, ``timings`` (what another run need not repeat) beside them, ``log``
     into NAME.log.jsonl.
@@ -45,7 +46,7 @@ class Judgement:
     scores: dict[str, np.ndarray]
     scale: Scale
     num_new: int = 0
-    truncation_rate: float = 0.0
+    truncation_rate: float | None = None
     told: dict[str, Any] = field(default_factory=dict)
     unscored: dict[str, np.ndarray] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)

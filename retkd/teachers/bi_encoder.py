@@ -43,7 +43,7 @@ class BiEncoder(Teacher):
             right = vectors[[row_of[d] for _, d in chunk]]
             scores[start : start + len(chunk)] = np.einsum("pd,pd->p", left, right)
         scale: Scale = "cosine" if _normalises(encoder) else "unbounded"
-        return Judgement(by_split(splits, scores), scale, num_new=len(query_ids))
+        return Judgement(by_split(splits, scores), scale, len(query_ids), corpus.truncation_rate)
 
 
 def _normalises(encoder: object) -> bool:

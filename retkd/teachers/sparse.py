@@ -44,4 +44,4 @@ class SparseTeacher(Teacher):
         for start in range(0, len(scores), PAIRS):
             chunk = slice(start, start + PAIRS)
             scores[chunk] = encoder.pair_scores(queries, documents, left[chunk], right[chunk])
-        return Judgement(by_split(splits, scores), "unbounded", num_new=len(texts.queries))
+        return Judgement(by_split(splits, scores), "unbounded", len(texts.queries), vectors.truncation_rate)

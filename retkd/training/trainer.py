@@ -15,6 +15,7 @@ from retkd.errors import DataError, RecipeError, RetkdError
 from retkd.progress import track
 from retkd.shards import atomic
 from retkd.training.checkpoints import COMPLETE, STOPPED, last_whole_checkpoint, once
+from retkd.training.interruption import Interruption, interruption
 from retkd.training.optimisation import Optimisation
 from retkd.training.query_order import QueryOrder
 from retkd.training.trace import trace_row
@@ -138,19 +139,25 @@ class DistillationTrainer(Trainer):
 
 
 class _Steps(TrainerCallback):
-    """Marks a checkpoint as whole once it is, and as the last where the training stops; tells the progress."""
+    """Marks a checkpoint as whole once it is, and as the last where the training stops; tells the progress. Where somebody
+    interrupts, the step at hand is saved."""
 
-    def __init__(self, step: Callable[[int], None]) -> None:
+    def __init__(self, step: Callable[[int], None], interrupted: Interruption) -> None:
         self.step = step
+        self.interrupted = interrupted
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.step(1)
+        if self.interrupted.asked:
+            control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         processes.wait()
         if processes.is_first():
             with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as temporary:
                 temporary.write_text(STOPPED if control.should_training_stop else "")
+        if self.interrupted.asked:
+            raise KeyboardInterrupt
 
 
 def train(
@@ -201,8 +208,8 @@ def train(
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    with track(label, total=optimisation.steps, done=done) as step:
-        trainer.add_callback(_Steps(step))
+    with track(label, total=optimisation.steps, done=done) as step, interruption() as interrupted:
+        trainer.add_callback(_Steps(step, interrupted))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return [row for entry in trainer.state.log_history if (row := trace_row(entry)) is not None]
 

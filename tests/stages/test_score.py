@@ -53,7 +53,7 @@ def test_each_teacher_gets_a_column_with_its_scale(ready: Any, mined: Path, tmp_
         "both": {"scale": "standardised", "rows": num_rows, "weights": {"ce": 0.333333, "bi": 0.666667}},
         "rows_below_depth": 0,
     }
-    assert metrics.truncation_rate == {"ce": 0.0, "bi": 0.0, "both": 0.0}
+    assert metrics.truncation_rate == {"ce": 0.0, "bi": 0.0}
     assert metrics.timings["ce_new_pairs"] == num_rows
 
 

@@ -21,7 +21,7 @@ from retkd.training import checkpoints, trainer
 from retkd.training.optimisation import Optimisation
 from retkd.training.trace import trace_row, write_trace
 from tests.distilling import OBJECTIVE, examples, same, student, trained
-from tests.faults import StopError, stop_after
+from tests.faults import StopError, stop_after, stop_before
 
 CONSTANT = {"schedule": "constant_with_warmup", "warmup_steps": 0}
 
@@ -130,6 +130,36 @@ def test_killed_and_resumed_it_is_as_if_nothing_had_happened(
     trace, weights = run(tmp_path / "work")
     assert trace == undisturbed[0]
     assert same(weights, undisturbed[1])
+
+
+def test_an_interrupted_training_keeps_the_step_at_hand(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any
+) -> None:
+    """By Ctrl-C, long before a checkpoint is due; the handler from before is back afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    for step in (3, 5):
+        with monkeypatch.context() as patch:
+            stop_before(step, patch, how=lambda: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                trained(encoder_folder, tmp_path, save_every=100)
+        assert (tmp_path / f"checkpoint-{step}" / checkpoints.COMPLETE).read_text() == ""
+    assert signal.getsignal(signal.SIGINT) is before
+    trace, weights = trained(encoder_folder, tmp_path, save_every=100)
+    assert trace == undisturbed[0]
+    assert same(weights, undisturbed[1])
+
+
+def test_a_second_interrupt_stops_at_once(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    stop_before(3, monkeypatch, how=twice)
+    with pytest.raises(KeyboardInterrupt):
+        trained(encoder_folder, tmp_path, save_every=100)
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_a_finished_training_that_was_not_published_is_not_trained_again(

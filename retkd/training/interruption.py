@@ -1,0 +1,39 @@
+"""Ctrl-C while a model is trained: the step at hand is ended and kept, so that what was trained is not lost."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from retkd import processes
+
+
+@dataclass
+class Interruption:
+    """Whether the training was asked to stop."""
+
+    asked: bool = False
+
+
+@contextmanager
+def interruption() -> Iterator[Interruption]:
+    """The first SIGINT is noted, a second one stops at once. Of several processes each is stopped at once, as ever."""
+    told = Interruption()
+    if processes.count() > 1 or threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        told.asked = True
+        signal.signal(signal.SIGINT, before)
+        print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGINT, before)
