@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from retkd.digests import digest_of
 from retkd.errors import WorkspaceError
 from retkd.shards import atomic
 
 
 def keep(summary: dict[str, Any], root: Path) -> Path:
     """Add a finished run's summary to ``<workspace>/history``; the same result is kept once."""
-    digest = "".join(told["digest"][:4] for told in summary["stages"].values())[:32]
+    digest = _identity(summary)
     folder = root / "history"
     known = list(folder.glob(f"{summary['recipe']}-*-{digest}.json"))
     if known:
@@ -21,6 +22,13 @@ def keep(summary: dict[str, Any], root: Path) -> Path:
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _identity(summary: dict[str, Any]) -> str:
+    """The digest of all that a summary tells of its results: every stage, split and number; no cost, no place, no date."""
+    stages = {name: [told["key"], told["digest"]] for name, told in summary["stages"].items()}
+    results = {name: summary[name] for name in ("recipe", "seed", "splits", "gaps")}
+    return digest_of({**results, "stages": stages})[:32]
 
 
 def rows(root: Path, measure: str) -> list[dict[str, Any]]:
