@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from retkd.history import keep
+from retkd import screen
+from retkd.errors import WorkspaceError
+from retkd.history import keep, rows
 
 STAGES = ("mine", "lists", "encoder", "score", "select", "train", "index", "encoder_index", "evaluate", "report")
 
@@ -56,3 +58,24 @@ def test_the_same_result_is_kept_once_whatever_it_cost_and_wherever_it_lies(tmp_
     again["stages"]["train"] |= {"wall_seconds": 62.0, "artifact": "/elsewhere/train"}
     assert keep(measured("test"), tmp_path) == keep(again, tmp_path)
     assert kept(tmp_path) == [["test"]]
+
+
+def test_a_measure_that_no_run_has_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    keep(measured("test"), tmp_path)
+    for asked, step in {"nDCG": "\n  next step: did you mean 'nDCG@10'?", "P@5": "", "words": ""}.items():
+        with pytest.raises(WorkspaceError) as error:
+            rows(tmp_path, asked)
+        assert str(error.value) == (
+            f"no run in the history has the measure {asked!r}\n  where: {tmp_path / 'history'}\n"
+            f"  seen: {asked}\n  allowed: nDCG@10, MRR@10{step}"
+        )
+
+
+def test_the_table_has_the_measure_of_each_system_and_minutes_with_one_decimal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(measured("test"), tmp_path)
+    screen.history(rows(tmp_path, "RR@10"), "RR@10")
+    header, row = capsys.readouterr().out.splitlines()[1:]
+    assert header.split() == ["when", "recipe", "seed", "split", "student", "closed", "minutes"]
+    assert row.split()[2:] == ["tiny", "7", "test", "0.4000", "-", "5.2"]
