@@ -143,6 +143,30 @@ def test_verify_finds_a_flipped_byte(retkd: Retkd, recipe: Path, tmp_path: Path)
     assert "content is not what the manifest says" in out
 
 
+def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) -> None:
+    from retkd.workspace import Workspace, locked, publish
+
+    space = Workspace(tmp_path)
+    published, left_over, at_work = (space.artifact(kind, "abcdef0123456789") for kind in ("mine", "train", "score"))
+    for folder in (published, left_over, at_work):
+        folder.mkdir(parents=True)
+        (folder / "part").write_text("rows")
+    publish(published, {"kind": "mine"})
+    with locked(at_work):
+        code, out, _ = retkd("verify", "--workspace", tmp_path)
+    assert code == 0
+    assert out.splitlines() == [
+        "score-abcdef012345: in progress: another process is at work here",
+        "train-abcdef012345: left over from a run that was stopped: the same command goes on from it, or delete the folder",
+        "1 artifacts, 0 problems, 2 unfinished",
+    ]
+    (published / "part").write_text("rowz")
+    code, out, _ = retkd("verify", "--workspace", tmp_path)
+    assert code == 1
+    assert "mine-abcdef012345/part: content is not what the manifest says" in out
+    assert out.splitlines()[-1] == "1 artifacts, 1 problems, 2 unfinished"
+
+
 def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
     code, out, _ = retkd("search", "baco", "--workspace", workspace, "-k", 3, "--json")
     found = [json.loads(line) for line in out.splitlines()]
