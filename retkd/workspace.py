@@ -25,6 +25,7 @@ from retkd.shards import atomic
 MANIFEST = "manifest.json"
 WORK = "work"
 COLLECTIONS = "collections.json"
+SUMMARY = "summary.json"
 
 
 class Workspace:
@@ -48,6 +49,11 @@ class Workspace:
         """Stage name -> artifact folder name, of the latest run of a recipe."""
         path = self.recipe_folder(name) / "stages.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+    def summary(self, name: str) -> dict[str, Any] | None:
+        """What summary.json tells of a recipe, or None when it never ran."""
+        path = self.recipe_folder(name) / SUMMARY
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def collections(self, name: str) -> list[dict[str, Any]]:
         """The collections of the latest run of a recipe, its own first, as a recipe has them; empty when it never ran."""

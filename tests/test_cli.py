@@ -71,6 +71,25 @@ def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: P
     assert ": run" not in err
 
 
+def test_a_run_without_an_evaluation_leaves_the_summary_of_the_last_one(
+    retkd: Retkd, recipe: Path, workspace: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(workspace, tmp_path / "own")
+    before = (own / "tiny" / "summary.json").read_bytes()
+    changed = ("run", recipe, "--workspace", own, "--set", "stages.index.recipe=hnsw")
+    code, out, err = retkd(*changed, "--only", "index")
+    assert code == 0
+    assert (own / "tiny" / "summary.json").read_bytes() == before
+    assert f"this run came to no evaluation: {own / 'tiny' / 'summary.json'} still tells the last run that did" in err
+    assert [line.split()[0] for line in out.splitlines() if line] == ["export"]
+    code, out, err = retkd(*changed, "--only", "evaluate")
+    assert code == 0
+    told = json.loads((own / "tiny" / "summary.json").read_text())
+    assert (told["complete"], list(told["splits"]), told["report"]) == (False, ["dev", "test"], None)
+    assert "no evaluation" not in err
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == ["summary", "export", "ask"]
+
+
 def test_status_names_the_field_that_changed(retkd: Retkd, recipe: Path, workspace: Path) -> None:
     code, out, _ = retkd(
         "status", recipe, "--workspace", workspace, "--set", "stages.train.objective.0.student_temperature=0.1"
