@@ -93,21 +93,24 @@ def verify(
     seed: Seed = None,
     workspace: WorkspacePath = WORKSPACE,
 ) -> None:
-    """Hash every output again and compare with the manifests. Exit 1 when anything differs."""
+    """Hash every output again and compare with the manifests. Exit 1 when anything differs; unfinished work is no damage."""
     from retkd import runner
-    from retkd.workspace import damage
+    from retkd.workspace import damage, unfinished
 
     space = _workspace(workspace)
     if recipe is None:
         artifacts = sorted((space.root / "artifacts").glob("*-*/"))
     else:
         artifacts = [step.artifact for step in runner.plan(_recipe(recipe, set_, seed), space) if step.artifact]
-    found = [line for artifact in artifacts if artifact.is_dir() for line in damage(artifact)]
-    for line in found:
-        typer.echo(line)
+    artifacts = [artifact for artifact in artifacts if artifact.is_dir()]
     if not artifacts:
         raise RetkdError("there is nothing to verify", where=space.root, next_step="retkd run RECIPE")
-    typer.echo(f"{len(artifacts)} artifacts, {len(found)} problems")
+    waiting = {artifact: why for artifact in artifacts if (why := unfinished(artifact))}
+    found = [line for artifact in artifacts if artifact not in waiting for line in damage(artifact)]
+    for line in [*(f"{artifact.name}: {why}" for artifact, why in waiting.items()), *found]:
+        typer.echo(line)
+    more = f", {len(waiting)} unfinished" if waiting else ""
+    typer.echo(f"{len(artifacts) - len(waiting)} artifacts, {len(found)} problems{more}")
     if found:
         raise typer.Exit(1)
 

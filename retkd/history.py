@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from retkd.errors import WorkspaceError
+from retkd.digests import digest_of
+from retkd.errors import RecipeError, WorkspaceError, meant
 from retkd.shards import atomic
 
 
 def keep(summary: dict[str, Any], root: Path) -> Path:
     """Add a finished run's summary to ``<workspace>/history``; the same result is kept once."""
-    digest = "".join(told["digest"][:4] for told in summary["stages"].values())[:32]
+    digest = _identity(summary)
     folder = root / "history"
     known = list(folder.glob(f"{summary['recipe']}-*-{digest}.json"))
     if known:
@@ -23,19 +24,46 @@ def keep(summary: dict[str, Any], root: Path) -> Path:
     return path
 
 
+def _identity(summary: dict[str, Any]) -> str:
+    """The digest of all results that a summary tells: every stage, which has the numbers, and every split; not of costs,
+    places and dates."""
+    stages = {name: [told["key"], told["digest"]] for name, told in summary["stages"].items()}
+    splits = list(summary["splits"])
+    return digest_of({"recipe": summary["recipe"], "seed": summary["seed"], "splits": splits, "stages": stages})[:32]
+
+
 def rows(root: Path, measure: str) -> list[dict[str, Any]]:
-    """Oldest first: when, recipe, seed, split, the measure of each system, the gap closed, wall minutes."""
+    """Oldest first: when, recipe, seed, split, the measure of each system, the gap closed, wall minutes.
+
+    Raises :class:`WorkspaceError` where no run was kept, or none of them has the measure.
+    """
     from retkd.evaluation.names import measure_name
 
     paths = sorted((root / "history").glob("*.json"), key=lambda path: path.name.rsplit("-", 2)[1])
     if not paths:
         raise WorkspaceError("this workspace has no history yet", where=root / "history", next_step="retkd run RECIPE")
-    return [row for path in paths for row in _rows(path, measure_name(measure))]
+    runs = [(path.name.rsplit("-", 2)[1], json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    known = dict.fromkeys(name for _, told in runs for name in _measures(told))
+    try:
+        name = measure_name(measure)
+    except RecipeError:
+        name = measure
+    if name not in known:
+        raise WorkspaceError(
+            f"no run in the history has the measure {measure!r}",
+            where=root / "history",
+            seen=measure,
+            allowed=", ".join(known) or "none: no run has evaluated anything",
+            next_step=meant(measure, known),
+        )
+    return [row for when, told in runs for row in _rows(when, told, name)]
 
 
-def _rows(path: Path, measure: str) -> list[dict[str, Any]]:
-    told = json.loads(path.read_text(encoding="utf-8"))
-    when = path.name.rsplit("-", 2)[1]
+def _measures(told: dict[str, Any]) -> list[str]:
+    return [measure for systems in told["splits"].values() for of in systems.values() for measure in of]
+
+
+def _rows(when: str, told: dict[str, Any], measure: str) -> list[dict[str, Any]]:
     minutes = sum(stage["wall_seconds"] for stage in told["stages"].values()) / 60
     return [
         {

@@ -193,6 +193,12 @@ def chosen(recipe: "Recipe", only: str | None = None, until: str | None = None, 
                 f"no stage is named or of kind {only!r}", seen=only, next_step=did_you_mean(only, {*order, *kinds})
             )
         return found
+    if until is not None and from_ is not None and until in _before(recipe, from_):
+        raise RecipeError(
+            f"nothing is selected: {until} is before {from_}",
+            seen=f"--from {from_} --until {until}",
+            next_step=f"--from {until} --until {from_} runs what lies between them",
+        )
     if until is not None:
         order = [name for name in order if name == until or name in _before(recipe, until)]
     if from_ is not None:

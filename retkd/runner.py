@@ -19,7 +19,8 @@ from retkd.references import run_order
 from retkd.resources import measured, release_memory
 from retkd.stage import Inputs, Metrics
 from retkd.stages import STAGES
-from retkd.summary import expectations, summary
+from retkd.summary import expectations, replaces, summary
+from retkd.workspace import SUMMARY
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -55,7 +56,8 @@ def run(
     names: list[str] | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> dict[str, Any]:
-    """Run the stages ``names`` (default: all) and give the summary, which is also written to summary.json.
+    """Run the stages ``names`` (default: all) and give the summary, which is also written to summary.json: not where the run
+    came to no evaluation and that file tells one.
 
     Stages that are not among ``names`` must stand where a chosen one reads them; else :class:`WorkspaceError`.
     Of several processes the first calls this, and the others :func:`follow`.
@@ -85,7 +87,7 @@ def run(
     folder = workspace.recipe_folder(recipe.name)
     told = summary(recipe, resolver.artifacts, resolver.manifests, folder)
     told["expected"] = expectations(recipe, told)
-    _write_results(resolver, told)
+    _write_results(resolver, wanted, told)
     return told
 
 
@@ -199,9 +201,13 @@ def _record(resolver: Resolver) -> None:
     resolver.workspace.write_collections(resolver.recipe.name, [each.model_dump(mode="json") for each in collections])
 
 
-def _write_results(resolver: Resolver, told: dict[str, Any]) -> None:
-    folder = resolver.workspace.recipe_folder(resolver.recipe.name)
-    deliver(resolver.recipe, resolver.artifacts, resolver.manifests, folder)
-    resolver.workspace.write_json(folder / "summary.json", told)
+def _write_results(resolver: Resolver, wanted: list[str], told: dict[str, Any]) -> None:
+    recipe, space = resolver.recipe, resolver.workspace
+    folder = space.recipe_folder(recipe.name)
+    deliver(recipe, resolver.artifacts, resolver.manifests, folder)
+    if replaces(told, space.summary(recipe.name), recipe.stages, wanted):
+        space.write_json(folder / SUMMARY, told)
+    else:
+        say(f"this run came to no evaluation: {folder / SUMMARY} still tells the last run that did")
     if told["complete"]:
-        keep(told, resolver.workspace.root)
+        keep(told, space.root)

@@ -86,16 +86,27 @@ def result(told: dict[str, Any], folder: Path, seconds: float) -> None:
             f"expected {line['system']} {line['measure']} on {line['split']}: {line['value']} +- {line['tolerance']}, "
             f"seen {seen}: {line['outcome']}"
         )
-    out.print(f"\nsummary  {folder / 'summary.json'}")
-    if (folder / "report.html").exists():
-        out.print(f"report   {folder / 'report.html'}")
+    out.print()
+    _places(told, folder, out)
+
+
+def _places(told: dict[str, Any], folder: Path, out: Console) -> None:
+    """Where the results of this run lie; what an earlier state of the recipe left there is not told."""
+    if _read(folder / "summary.json")["stages"] == told["stages"]:
+        out.print(f"summary  {folder / 'summary.json'}")
+    if told["report"]:
+        out.print(f"report   {told['report']}")
     for exported in told["exports"].values():
         out.print(f"export   {exported}")
-    if (folder / "served.json").exists():
-        kind = json.loads((folder / "served.json").read_text(encoding="utf-8"))["collection"]["kind"]
-        words = "read a file line by line" if kind == "pycode" else "your words"
+    served = _read(folder / "served.json") if (folder / "served.json").exists() else None
+    if served and served["index"] in {Path(stage["artifact"]).name for stage in told["stages"].values()}:
+        words = "read a file line by line" if served["collection"]["kind"] == "pycode" else "your words"
         elsewhere = "" if folder.parent == Path("runs") else f" --workspace {folder.parent}"
         out.print(f'ask it   retkd search "{words}" --recipe {folder.name}{elsewhere}', soft_wrap=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def answers(found: Sequence["Answer"], as_json: bool) -> None:
@@ -137,7 +148,7 @@ def history(rows: Sequence[dict[str, Any]], measure: str) -> None:
     for name in names:
         shown.add_column(name, justify="left" if name in ("when", "recipe", "split") else "right")
     for row in rows:
-        shown.add_row(*[_cell(row.get(name)) for name in names])
+        shown.add_row(*[_cell({**row, "minutes": f"{row['minutes']:.1f}"}.get(name)) for name in names])
     console().print(shown)
 
 

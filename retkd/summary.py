@@ -1,6 +1,7 @@
 """summary.json: what a nightly job reads. Numbers of the evaluation, cost of each stage, paths of the exports."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def summary(
             splits |= {names[split]: told for split, told in _json(artifacts[name] / "measures.json").items()}
             gaps |= {names[split]: told for split, told in _json(artifacts[name] / "gap.json").items()}
     headline = next((split for split in ("test", "dev") if split in gaps), next(iter(gaps), None))
+    reported = any(recipe.stages[name].kind == "report" for name in manifests)
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,
@@ -31,8 +33,21 @@ def summary(
         "gap": {"split": headline, **gaps[headline]} if headline else None,
         "gaps": gaps,
         "stages": {name: _stage(artifacts[name], told) for name, told in manifests.items()},
+        "report": str(folder / "report.html") if reported else None,
         "exports": {name: str(folder / "exports" / name) for name in manifests if recipe.stages[name].kind == "export"},
     }
+
+
+def replaces(
+    told: dict[str, Any], earlier: dict[str, Any] | None, stages: Mapping[str, Any], ran: Sequence[str]
+) -> bool:
+    """Whether a run's summary takes the place of the ``earlier`` one; ``ran`` are the ``stages`` that the run was asked for.
+
+    One that did not come to an evaluation has no numbers: it leaves the earlier one where that has some, or is complete.
+    """
+    evaluations = {name for name, config in stages.items() if config.kind == "evaluate"}
+    came_to_one = bool(evaluations & set(ran)) or (bool(evaluations) and evaluations <= set(told["stages"]))
+    return told["complete"] or came_to_one or earlier is None or not (earlier["complete"] or earlier["splits"])
 
 
 def _stage(artifact: Path, told: dict[str, Any]) -> dict[str, Any]:

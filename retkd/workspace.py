@@ -25,6 +25,7 @@ from retkd.shards import atomic
 MANIFEST = "manifest.json"
 WORK = "work"
 COLLECTIONS = "collections.json"
+SUMMARY = "summary.json"
 
 
 class Workspace:
@@ -48,6 +49,11 @@ class Workspace:
         """Stage name -> artifact folder name, of the latest run of a recipe."""
         path = self.recipe_folder(name) / "stages.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+    def summary(self, name: str) -> dict[str, Any] | None:
+        """What summary.json tells of a recipe, or None when it never ran."""
+        path = self.recipe_folder(name) / SUMMARY
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def collections(self, name: str) -> list[dict[str, Any]]:
         """The collections of the latest run of a recipe, its own first, as a recipe has them; empty when it never ran."""
@@ -79,7 +85,10 @@ def stands(artifact: Path) -> bool:
 
 def damage(artifact: Path) -> list[str]:
     """What is wrong with a published artifact, by hashing every file again; empty when nothing is."""
-    told = manifest(artifact)
+    try:
+        told = manifest(artifact)
+    except ValueError:
+        return [f"{artifact.name}/{MANIFEST}: not the JSON that was published"]
     if told is None:
         return [f"{artifact.name}: no manifest, so nothing here is trusted"]
     found = []
@@ -124,6 +133,15 @@ def discard(artifact: Path) -> None:
     """Remove a published artifact, its manifest first: what is damaged is never taken for finished shards."""
     (artifact / MANIFEST).unlink()
     shutil.rmtree(artifact)
+
+
+def unfinished(artifact: Path) -> str | None:
+    """Why an artifact is not published yet: a process works on it, or one was stopped; None when it is published."""
+    if busy(artifact):
+        return "in progress: another process is at work here"
+    if not (artifact / MANIFEST).exists():
+        return "left over from a run that was stopped: the same command goes on from it, or delete the folder"
+    return None
 
 
 def busy(artifact: Path) -> bool:

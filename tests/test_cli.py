@@ -71,6 +71,25 @@ def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: P
     assert ": run" not in err
 
 
+def test_a_run_without_an_evaluation_leaves_the_summary_of_the_last_one(
+    retkd: Retkd, recipe: Path, workspace: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(workspace, tmp_path / "own")
+    before = (own / "tiny" / "summary.json").read_bytes()
+    changed = ("run", recipe, "--workspace", own, "--set", "stages.index.recipe=hnsw")
+    code, out, err = retkd(*changed, "--only", "index")
+    assert code == 0
+    assert (own / "tiny" / "summary.json").read_bytes() == before
+    assert f"this run came to no evaluation: {own / 'tiny' / 'summary.json'} still tells the last run that did" in err
+    assert [line.split()[0] for line in out.splitlines() if line] == ["export"]
+    code, out, err = retkd(*changed, "--only", "evaluate")
+    assert code == 0
+    told = json.loads((own / "tiny" / "summary.json").read_text())
+    assert (told["complete"], list(told["splits"]), told["report"]) == (False, ["dev", "test"], None)
+    assert "no evaluation" not in err
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == ["summary", "export", "ask"]
+
+
 def test_status_names_the_field_that_changed(retkd: Retkd, recipe: Path, workspace: Path) -> None:
     code, out, _ = retkd(
         "status", recipe, "--workspace", workspace, "--set", "stages.train.objective.0.student_temperature=0.1"
@@ -141,6 +160,30 @@ def test_verify_finds_a_flipped_byte(retkd: Retkd, recipe: Path, tmp_path: Path)
     code, out, _ = retkd("verify", "--workspace", tmp_path)
     assert code == 1
     assert "content is not what the manifest says" in out
+
+
+def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) -> None:
+    from retkd.workspace import Workspace, locked, publish
+
+    space = Workspace(tmp_path)
+    published, left_over, at_work = (space.artifact(kind, "abcdef0123456789") for kind in ("mine", "train", "score"))
+    for folder in (published, left_over, at_work):
+        folder.mkdir(parents=True)
+        (folder / "part").write_text("rows")
+    publish(published, {"kind": "mine"})
+    with locked(at_work):
+        code, out, _ = retkd("verify", "--workspace", tmp_path)
+    assert code == 0
+    assert out.splitlines() == [
+        "score-abcdef012345: in progress: another process is at work here",
+        "train-abcdef012345: left over from a run that was stopped: the same command goes on from it, or delete the folder",
+        "1 artifacts, 0 problems, 2 unfinished",
+    ]
+    (published / "part").write_text("rowz")
+    code, out, _ = retkd("verify", "--workspace", tmp_path)
+    assert code == 1
+    assert "mine-abcdef012345/part: content is not what the manifest says" in out
+    assert out.splitlines()[-1] == "1 artifacts, 1 problems, 2 unfinished"
 
 
 def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:

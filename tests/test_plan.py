@@ -209,6 +209,14 @@ def test_a_kind_chooses_all_its_stages_and_a_name_one(finished: tuple[Path, Path
     assert chosen(recipe, only="more") == ["more"]
 
 
+def test_a_selection_that_ends_before_it_begins_is_refused(finished: tuple[Path, Path]) -> None:
+    with pytest.raises(RecipeError, match="nothing is selected: mine is before train") as told:
+        chosen(load(finished[0]), until="mine", from_="train")
+    assert told.value.exit_code == 2
+    assert "--from mine --until train" in str(told.value)
+    assert chosen(load(finished[0]), until="train", from_="train") == ["train"]
+
+
 @pytest.mark.parametrize(
     ("given", "what", "step"),
     [

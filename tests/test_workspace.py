@@ -92,6 +92,23 @@ def test_other_content_of_the_same_size_is_seen_by_verify(artifact: Path) -> Non
     assert ws.damage(artifact) == ["train-abcdef012345/train/part.txt: content is not what the manifest says"]
 
 
+def test_a_manifest_that_is_no_json_is_damage(artifact: Path) -> None:
+    ws.publish(artifact, {"kind": "train"})
+    cut(artifact / "manifest.json")
+    assert ws.unfinished(artifact) is None
+    assert ws.damage(artifact) == ["train-abcdef012345/manifest.json: not the JSON that was published"]
+
+
+def test_what_is_unfinished_is_in_progress_or_left_over(artifact: Path) -> None:
+    left_over = "left over from a run that was stopped: the same command goes on from it, or delete the folder"
+    assert ws.unfinished(artifact) == left_over
+    with ws.locked(artifact):
+        assert ws.unfinished(artifact) == "in progress: another process is at work here"
+    assert ws.unfinished(artifact) == left_over
+    ws.publish(artifact, {"kind": "train"})
+    assert ws.unfinished(artifact) is None
+
+
 def test_what_is_discarded_is_gone_with_everything_in_it(artifact: Path) -> None:
     ws.publish(artifact, {})
     ws.discard(artifact)
