@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from retkd import cli
+from retkd.recipes import located
 from tests.tiny_recipe import tiny_recipe
 
 Retkd = Callable[..., tuple[int, str, str]]
@@ -216,6 +217,22 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     code, _, err = retkd("cp", "quickstart", target)
     assert code == 1
     assert "nothing was written" in err
+
+
+def test_a_copy_of_a_recipe_may_reach_other_numbers(retkd: Retkd, tmp_path: Path) -> None:
+    target, source = tmp_path / "my.yaml", located(Path("methods/kl"))
+    assert retkd("cp", "methods/kl", target)[0] == 0
+    assert yaml.safe_load(source.read_text())["expected"]
+    written = yaml.safe_load(source.read_text()) | {"name": "my"}
+    del written["expected"]
+    assert yaml.safe_load(target.read_text()) == written
+    last = source.read_text().splitlines()[-1]
+    assert target.read_text().endswith(f"\n# {last}\n")
+    with target.open("a") as file:
+        file.write(f"collection: {{kind: beir, path: {tmp_path}}}\n")
+    code, out, err = retkd("validate", target)
+    assert (code, "my.yaml: valid" in out) == (0, True), err
+    assert "begins afresh, without share (budget small)" in err
 
 
 def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
