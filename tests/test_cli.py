@@ -396,6 +396,26 @@ def test_validate_says_what_is_not_here(retkd: Retkd, recipe: Path) -> None:
     assert "not here: package:no_such/model: the package no_such that carries the model is not installed" in out
 
 
+def test_validate_says_which_device_package_and_hub_are_not_here(
+    retkd: Retkd, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr("retkd.absent.find_spec", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    changes = ["runtime.device=cuda", "runtime.executor=ray", "stages.teach.base=no-such-org/model"]
+    code, out, err = retkd("validate", recipe, *(word for change in changes for word in ("--set", change)))
+    assert code == 0, err
+    assert [line for line in out.splitlines() if line.startswith("not here")] == [
+        "not here: no-such-org/model: asked of the hub, which is set offline, and not kept here; fetch it first, or unset "
+        "HF_HUB_OFFLINE",
+        "not here: runtime.device: the device cuda is not available to torch here; allowed: auto, cpu",
+        "not here: runtime.executor: ray needs the package ray, which is not installed; pip install 'retkd[ray]'",
+    ]
+    monkeypatch.setattr("retkd.absent.find_spec", lambda name: object())
+    assert "not here" not in retkd("validate", recipe, "--set", "runtime.executor=ray")[1]
+
+
 def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(
     retkd: Retkd, recipe: Path, tmp_path: Path
 ) -> None:
