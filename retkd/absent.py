@@ -1,31 +1,56 @@
-"""What a valid recipe names and this machine does not have: model folders, packages, collection folders."""
+"""What a valid recipe names and this machine does not have: model folders, packages, collection folders, devices."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd.digests import FileDigests
-from retkd.errors import ModelError
+from retkd.errors import MissingExtraError, ModelError
 from retkd.models import resolve
 from retkd.parts import Part
 from retkd.references import models_of
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
+    from retkd.stage import Runtime
+
+OFFLINE = "asked of the hub, which is set offline, and not kept here; fetch it first, or unset HF_HUB_OFFLINE"
 
 
 def absent(recipe: "Recipe", digests: FileDigests) -> list[str]:
-    """One line per thing that is not here. Hub ids are not asked for: that would need the network."""
-    return [*_models(recipe, digests), *_folders(recipe)]
+    """One line per thing that is not here. A hub is not asked: of its models those are told that it cannot be asked for."""
+    return [*_models(recipe, digests), *_folders(recipe), *_runtime(recipe.runtime)]
 
 
 def _models(recipe: "Recipe", digests: FileDigests) -> Iterator[str]:
     for ref in dict.fromkeys(ref for name in recipe.stages for ref in models_of(recipe.stages, name)):
-        if ref.startswith(("package:", ".", "/", "~")) or ref.count("/") != 1:
-            try:
-                resolve(ref, digests)
-            except ModelError as error:
-                yield f"{ref}: {error.what}; {error.next_step}"
+        of_hub = not ref.startswith(("package:", ".", "/", "~")) and ref.count("/") == 1
+        if of_hub and not _offline():
+            continue
+        try:
+            resolve(ref, digests)
+        except ModelError as error:
+            yield f"{ref}: {OFFLINE if of_hub else f'{error.what}; {error.next_step}'}"
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def _runtime(runtime: "Runtime") -> Iterator[str]:
+    if runtime.device not in ("auto", "cpu"):
+        from retkd.resources import device
+
+        try:
+            device(runtime.device)
+        except ModelError as error:
+            yield f"runtime.device: {error.what}; allowed: {error.allowed}"
+    if runtime.executor == "ray" and find_spec("ray") is None:
+        missing = MissingExtraError("ray", "ray", "runtime.executor: ray")
+        yield f"{missing.what}; {missing.next_step}"
 
 
 def _folders(recipe: "Recipe") -> Iterator[str]:

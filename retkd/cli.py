@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -183,8 +182,7 @@ def copy(
 
 
 def _copy_recipe(recipe: str, target: Path) -> None:
-    """The copy's `name` becomes the file's, so that the runs do not mix, and the commands of its head name the copy."""
-    from retkd.recipes import located
+    from retkd.recipes import copied, located
 
     source = located(Path(recipe))
     if target.exists():
@@ -193,13 +191,7 @@ def _copy_recipe(recipe: str, target: Path) -> None:
         )
     if not target.parent.is_dir():
         raise RetkdError("the target's folder does not exist; nothing was written", where=target.parent)
-    text = source.read_text(encoding="utf-8")
-    named = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
-    command, own = f"retkd run {target}", rf"^(#.*: +)retkd run (?:\S*/)?{re.escape(source.stem)}(?:\.yaml)?(?!\S)"
-    head = f"# Command: {command}   (a copy of {source.name}, whose numbers follow)"
-    named = re.sub(r"^# Command: .*$", lambda found: head, named, flags=re.MULTILINE)
-    named = re.sub(own, lambda found: found[1] + command, named, flags=re.MULTILINE)
-    target.write_text(named, encoding="utf-8")
+    target.write_text(copied(source, target), encoding="utf-8")
     typer.echo(f"{source.name} -> {target}, named {target.stem}: its results will lie under runs/{target.stem}")
 
 

@@ -1,4 +1,4 @@
-"""Depth and width of the models of a recipe, as far as files on this machine tell: of folders, and of students to be trained."""
+"""Depth, width and positions of a recipe's models, as far as files here tell: of folders, and of students to be trained."""
 
 import json
 from collections.abc import Mapping
@@ -36,6 +36,19 @@ def student_stack(stages: Mapping[str, Any], student: OneTransformer) -> StackSh
         return StackShape(len(kept(student.layers, base.layers, student.base)), base.width)
     except ModelError:
         return None
+
+
+def known_positions(stages: Mapping[str, Any], reference: str) -> int | None:
+    """How many tokens a model has positions for; None where that is not told here, or where a training may change it."""
+    stage = named_stage(stages, reference)
+    if stage is None:
+        folder = local(reference)
+        positions = None if folder is None else _read(folder / "config.json").get("max_position_embeddings")
+        return positions if isinstance(positions, int) else None
+    student = _trained(stages, stage)
+    if student is None or getattr(student, "initialisation", None):
+        return None
+    return known_positions(stages, student.base)
 
 
 def vector_width(stages: Mapping[str, Any], reference: str) -> int | None:

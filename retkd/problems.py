@@ -1,7 +1,7 @@
 """Pydantic's validation errors told in retkd's way: recipe, key, line, value seen, what is allowed, did you mean."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -162,6 +162,27 @@ def _walked(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path_, ty
             holder, annotation = None, _element(annotation)
             path.append(step)
     return tuple(path), holder
+
+
+def declares(model: type[BaseModel], value: Any, path: Sequence[str]) -> bool:
+    """Whether ``model`` has a field for the last step of ``path``, by the kinds in ``value``; True where that is not told."""
+    annotation: Any = model
+    for step in path:
+        models = _models_in(annotation)
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        holder = models[0] if len(models) == 1 else next((m for m in models if _tag(m) == kind), None)
+        if models and (holder is None or step not in holder.model_fields):
+            return holder is None
+        annotation = holder.model_fields[step].annotation if holder else _element(annotation)
+        value = below(value, step)
+    return True
+
+
+def below(value: Any, step: str) -> Any:
+    """What stands under a key of a mapping or a place of a list; None where nothing does."""
+    if isinstance(value, Mapping):
+        return value.get(step)
+    return value[int(step)] if isinstance(value, list) and step.isdigit() and int(step) < len(value) else None
 
 
 def _tag(model: type[BaseModel] | None) -> str | None:

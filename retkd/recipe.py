@@ -106,7 +106,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     """
     draft = drafted(path)
     draft.override(
-        {"--set": [parsed(item) for item in overrides], "--seed": [] if seed is None else [(("seed",), seed)]}
+        {"--set": [parsed(item) for item in overrides], "--seed": [] if seed is None else [(("seed",), seed)]}, Recipe
     )
     lines = draft.lines
     typed = _validated(draft.raw, lines)

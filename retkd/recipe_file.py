@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from retkd.errors import RecipeError, did_you_mean
+from retkd.inherited import Origins, fitting, other_collection
 from retkd.overrides import Setting, applied
 from retkd.problems import Lines
+from retkd.progress import say
 from retkd.recipes import located
 
 BESIDE = ("extends", "set")
@@ -25,6 +28,7 @@ class Draft:
     raw: dict[str, Any]
     lines: Lines
     late: list[Setting] = field(default_factory=list)
+    origins: Origins = field(default_factory=Origins)
 
     def mapping(self, key: str, holder: Mapping[str, Any] | None = None, above: str = "") -> Mapping[str, Any]:
         """What stands under a key that must hold a mapping; nothing at all is an empty one."""
@@ -46,14 +50,28 @@ class Draft:
             found.append((path, value))
         return found
 
-    def override(self, options: Mapping[str, Sequence[Setting]]) -> None:
-        """Make the settings of a command line, by the option that gives them, over those of the budget."""
+    def override(self, options: Mapping[str, Sequence[Setting]], model: type[BaseModel]) -> None:
+        """Make the settings of a command line, by the option that gives them, over those of the budget.
+
+        ``model`` tells which keys the parts of a recipe have.
+        """
         settings = [each for given in options.values() for each in given]
         self._tell(options)
-        budget = self.budget(settings)
+        budget = self.budget(settings, model)
         self._tell(options)
+        written = self.raw
         self.set(budget)
+        budgeted = self.raw
         self.set(settings)
+        if self.raw.get("expected") and not any(path[0] == "expected" for path, _ in settings):
+            self._expect_of(other_collection(self.origins.expected or written, written, budgeted, self.raw))
+
+    def _expect_of(self, others: tuple[str, str] | None) -> None:
+        """Expect no numbers that are those of another collection than this recipe has."""
+        if others is not None:
+            where = self.lines.where(("expected",))
+            say(f"{where}: expected numbers are those of {others[0]}; they are not held against {others[1]}")
+            self.raw = {**self.raw, "expected": []}
 
     def _tell(self, options: Mapping[str, Sequence[Setting]]) -> None:
         for option, given in options.items():
@@ -87,7 +105,7 @@ class Draft:
         """The recipe with all its stages and the settings that waited for them."""
         return applied(whole, self.late, self.lines)
 
-    def budget(self, overrides: Iterable[Setting]) -> list[Setting]:
+    def budget(self, overrides: Iterable[Setting], model: type[BaseModel]) -> list[Setting]:
         """The settings of the budget that the recipe, or one of the overrides, names."""
         chosen = applied(self.raw, [each for each in overrides if each[0][0] in ("budget", "budgets")])
         name, budgets = chosen.get("budget"), self.mapping("budgets", chosen)
@@ -101,7 +119,9 @@ class Draft:
                 allowed=", ".join(budgets) or "none: the recipe has no `budgets`",
                 next_step=did_you_mean(name, budgets),
             )
-        return self.settings(self.mapping(name, budgets, "budgets."), "budgets", name)
+        told = self.mapping(name, budgets, "budgets.")
+        origin = self.origins.budgets.get(name, self.raw)
+        return self.settings(fitting(name, told, origin, self.raw, self.lines, model), "budgets", name)
 
 
 def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
@@ -114,7 +134,7 @@ def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
     draft = Draft(raw, Lines(path, text))
     changes = draft.mapping("set")
     raw.pop("set", None)
-    extended = raw.pop("extends", None)
+    extended, other = raw.pop("extends", None), Draft({}, draft.lines)
     if extended is not None:
         base = _extended(path, str(extended))
         if base in below:
@@ -132,6 +152,7 @@ def drafted(path: Path, below: tuple[Path, ...] = ()) -> Draft:
         if "name" not in raw:
             draft.lines.told(("name",), f"{path}, which has no `name` and so takes that of its file")
     draft.set(draft.settings(changes, "set"))
+    draft.origins = other.origins.over(draft.raw, other.raw)
     return draft
 
 

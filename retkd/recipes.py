@@ -47,6 +47,23 @@ def _begins(line: str) -> bool:
     return not line or HEADER.match(line) is not None
 
 
+def copied(source: Path, target: Path) -> str:
+    """The text of a recipe that is copied to ``target``.
+
+    Its `name` becomes the file's, so that the runs do not mix, and the commands of its head name the copy. Its expected
+    numbers become a comment: a copy is there to be changed, and then they hold no more.
+    """
+    command, own = f"retkd run {target}", rf"^(#.*: +)retkd run (?:\S*/)?{re.escape(source.stem)}(?:\.yaml)?(?!\S)"
+    head = f"# Command: {command}   (a copy of {source.name}, whose numbers follow)"
+    hint = f"# What {source.name} reaches; without the `# ` of these lines the copy has to reach it too.\n"
+    text = source.read_text(encoding="utf-8")
+    text = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
+    text = re.sub(r"^# Command: .*$", lambda found: head, text, flags=re.MULTILINE)
+    text = re.sub(own, lambda found: found[1] + command, text, flags=re.MULTILINE)
+    numbers = re.compile(r"^expected:.*\n?(?: .*\n?)*", flags=re.MULTILINE)
+    return numbers.sub(lambda found: hint + re.sub(r"^(?=.)", "# ", found[0], flags=re.MULTILINE), text)
+
+
 def listed() -> list[tuple[str, str]]:
     """(name, purpose) of every recipe."""
     return [(name, headline(path)) for name, path in _recipes()]

@@ -67,18 +67,27 @@ def device(asked: str, threads: int | None = None) -> str:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    here = _devices()
     if asked == "auto":
-        asked = next(name for name in ("cuda", "mps", "cpu") if here[name])
-    if not here.get(asked.split(":")[0], False):
+        asked = next(name for name in ("cuda", "mps", "cpu") if name in here)
+    if asked.removesuffix(":0") not in here:
         raise ModelError(
             f"the device {asked} is not available to torch here",
             where="runtime.device",
             seen=asked,
-            allowed=", ".join(["auto", *(name for name, present in here.items() if present)]),
+            allowed=", ".join(["auto", *here]),
             next_step="set runtime.device, or install the torch build for that device",
         )
     return asked if processes.count() == 1 else _own_device(asked, torch.cuda.device_count())
+
+
+def _devices() -> list[str]:
+    """What torch has here; of several CUDA devices each by its number too."""
+    import torch
+
+    numbered = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    cuda = ["cuda", *numbered[1:]] if torch.cuda.is_available() else []
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def _own_device(asked: str, num_gpus: int) -> str:

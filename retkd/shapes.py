@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retkd.errors import ModelError, RecipeError
-from retkd.known_shapes import known_stack, student_stack, student_width, vector_width
+from retkd.known_shapes import known_positions, known_stack, student_stack, student_width, vector_width
 from retkd.objectives.layered import LayerObjective
 from retkd.objectives.matryoshka import Matryoshka
 from retkd.objectives.wrapper import Wrapper
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def shape_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
-    """A problem for each key of a stage that asks for layers, or for a width, that its models do not have."""
+    """A problem for each key of a stage that asks for layers, a width or a length that its models do not have."""
     return [
         RecipeError(
             error.what,
@@ -38,6 +38,9 @@ def _problems(stages: Mapping[str, Any], config: Any) -> Iterator[tuple[Path_, M
     """(where in the stage, problem)."""
     if config.kind == "train" and isinstance(config.student, OneTransformer):
         yield from _of_layers(stages, config.student)
+        positions = known_positions(stages, config.student.base)
+        require = config.student.require_positions
+        yield from _raised(("student", "max_length"), lambda: require(positions, config.student.base))
         yield from _of_terms(stages, config)
     if getattr(config, "dim", None) is not None and (width := vector_width(stages, config.model)) is not None:
         from retkd.encoders.truncation import require_narrower

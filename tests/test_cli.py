@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from retkd import cli
+from retkd.recipes import located
 from tests.tiny_recipe import tiny_recipe
 
 Retkd = Callable[..., tuple[int, str, str]]
@@ -261,6 +262,22 @@ def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "nothing was written" in err
 
 
+def test_a_copy_of_a_recipe_may_reach_other_numbers(retkd: Retkd, tmp_path: Path) -> None:
+    target, source = tmp_path / "my.yaml", located(Path("methods/kl"))
+    assert retkd("cp", "methods/kl", target)[0] == 0
+    assert yaml.safe_load(source.read_text())["expected"]
+    written = yaml.safe_load(source.read_text()) | {"name": "my"}
+    del written["expected"]
+    assert yaml.safe_load(target.read_text()) == written
+    last = source.read_text().splitlines()[-1]
+    assert target.read_text().endswith(f"\n# {last}\n")
+    with target.open("a") as file:
+        file.write(f"collection: {{kind: beir, path: {tmp_path}}}\n")
+    code, out, err = retkd("validate", target)
+    assert (code, "my.yaml: valid" in out) == (0, True), err
+    assert "begins afresh, without share (budget small)" in err
+
+
 def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
     assert "flagembedding" in retkd("ls", "formats")[1]
     target = tmp_path / "bge.jsonl"
@@ -420,6 +437,26 @@ def test_validate_says_what_is_not_here(retkd: Retkd, recipe: Path) -> None:
     assert code == 0, err
     assert "not here: transfer.other.path: /no/such/folder does not exist" in out
     assert "not here: package:no_such/model: the package no_such that carries the model is not installed" in out
+
+
+def test_validate_says_which_device_package_and_hub_are_not_here(
+    retkd: Retkd, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr("retkd.absent.find_spec", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    changes = ["runtime.device=cuda", "runtime.executor=ray", "stages.teach.base=no-such-org/model"]
+    code, out, err = retkd("validate", recipe, *(word for change in changes for word in ("--set", change)))
+    assert code == 0, err
+    assert [line for line in out.splitlines() if line.startswith("not here")] == [
+        "not here: no-such-org/model: asked of the hub, which is set offline, and not kept here; fetch it first, or unset "
+        "HF_HUB_OFFLINE",
+        "not here: runtime.device: the device cuda is not available to torch here; allowed: auto, cpu",
+        "not here: runtime.executor: ray needs the package ray, which is not installed; pip install 'retkd[ray]'",
+    ]
+    monkeypatch.setattr("retkd.absent.find_spec", lambda name: object())
+    assert "not here" not in retkd("validate", recipe, "--set", "runtime.executor=ray")[1]
 
 
 def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(

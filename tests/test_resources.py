@@ -26,6 +26,16 @@ def test_a_device_that_is_not_here_is_an_error_and_never_another_device() -> Non
         device("cpuu")
 
 
+def test_a_device_of_a_number_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert [device(name) for name in ("auto", "cuda", "cuda:0", "cuda:1")] == ["cuda", "cuda", "cuda:0", "cuda:1"]
+    for name in ("cuda:2", "cuda:x", "mps"):
+        with pytest.raises(ModelError, match="allowed: auto, cpu, cuda, cuda:1\n"):
+            device(name)
+
+
 def test_the_cpu_with_as_many_threads_as_asked() -> None:
     before = torch.get_num_threads()
     try:

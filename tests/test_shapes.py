@@ -39,6 +39,31 @@ def test_layers_beyond_those_of_the_base(tmp_path: Path) -> None:
     assert "seen: [0, 1, 2, 3]\n" in error_of(path, own, "stages.train.student.layers={first: 4}")
 
 
+def test_a_length_beyond_the_positions_of_the_base(tmp_path: Path) -> None:
+    path, own = written(tmp_path), base(tmp_path / "base", max_position_embeddings=64)
+    assert load(path, [own, "stages.train.student.max_length=64"])
+    assert error_of(path, own, "stages.train.student.max_length=65") == (
+        f"the recipe {path} cannot be run: 1 problem\n"
+        "  - the student's max_length is beyond the positions that its base knows\n"
+        "      where: --set, key stages.train.student.max_length\n"
+        "      seen: 65\n"
+        "      allowed: 4 to 64\n"
+        "      next step: lower student.max_length, or choose a base for longer texts"
+    )
+    plain = base(tmp_path / "base")
+    assert load(path, [plain, "stages.train.student.max_length=65"])
+
+
+def test_a_length_beyond_the_positions_of_a_student_that_is_trained_on(tmp_path: Path) -> None:
+    path, own = written(tmp_path), base(tmp_path / "base", max_position_embeddings=64)
+    later = (
+        "stages.later={kind: train, candidates: select, student: {kind: dense, base: train, max_length: %d}, steps: 3, "
+    )
+    later += "objective: [{kind: infonce}]}"
+    assert "key stages.later.student.max_length\n      seen: 65\n" in error_of(path, own, later % 65)
+    assert load(path, [own, later % 64])
+
+
 def test_matryoshka_widths_beyond_that_of_the_base(tmp_path: Path) -> None:
     path, own = written(tmp_path), base(tmp_path / "base")
     told = error_of(path, own, f"stages.train.objective={WRAPPED}", "stages.evaluate.controls=[]")

@@ -100,26 +100,25 @@ class OneTransformer(Student):
         if self.dropout is not None:
             set_dropout(transformer.auto_model, self.dropout)
         if self.max_length is not None:
-            _require_positions(self.max_length, transformer.auto_model.config, folder)
+            self.require_positions(getattr(transformer.auto_model.config, "max_position_embeddings", None), folder)
             transformer.max_seq_length = self.max_length
+
+    def require_positions(self, positions: int | None, where: object) -> None:
+        """Raises :class:`ModelError` where the base has positions, and fewer than ``max_length``."""
+        from retkd.errors import ModelError
+
+        if positions is not None and self.max_length is not None and self.max_length > positions:
+            raise ModelError(
+                "the student's max_length is beyond the positions that its base knows",
+                where=where,
+                seen=self.max_length,
+                allowed=f"4 to {positions}",
+                next_step="lower student.max_length, or choose a base for longer texts",
+            )
 
     def prompts_over(self, base: Any) -> Any:
         """The prompts of the student: its own, else those of a loaded base."""
         return self.prompts if self.prompts is not None else dict(base.prompts or {})
-
-
-def _require_positions(max_length: int, config: Any, folder: Path) -> None:
-    from retkd.errors import ModelError
-
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and max_length > positions:
-        raise ModelError(
-            "the student's max_length is beyond the positions that its base knows",
-            where=folder,
-            seen=max_length,
-            allowed=f"4 to {positions}",
-            next_step="lower student.max_length, or choose a base for longer texts",
-        )
 
 
 def _not_a_transformer(folder: Path, module: object) -> Exception:
