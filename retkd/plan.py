@@ -185,6 +185,10 @@ def chosen(recipe: "Recipe", only: str | None = None, until: str | None = None, 
     for name in (until, from_):
         if name is not None and name not in order:
             raise RecipeError(f"the recipe has no stage {name!r}", seen=name, next_step=did_you_mean(name, order))
+    if only is not None and (until is not None or from_ is not None):
+        raise RecipeError(
+            "--only goes without --until and --from", seen=f"--only {only}", next_step="leave one of them out"
+        )
     if only is not None:
         found = [name for name in order if only in (name, recipe.stages[name].kind)]
         if not found:

@@ -72,9 +72,18 @@ class Workspace:
 
 
 def manifest(artifact: Path) -> dict[str, Any] | None:
-    """The manifest of an artifact, or None when it was never published."""
+    """The manifest of an artifact, or None when it was never published. Raises :class:`WorkspaceError` for what is no JSON."""
     path = artifact / MANIFEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        told: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise WorkspaceError(
+            "a manifest is not the JSON that was published",
+            where=path,
+            seen=error,
+            next_step=f"remove the folder {artifact}: the same command makes it anew",
+        ) from error
+    return told
 
 
 def stands(artifact: Path) -> bool:
@@ -87,7 +96,7 @@ def damage(artifact: Path) -> list[str]:
     """What is wrong with a published artifact, by hashing every file again; empty when nothing is."""
     try:
         told = manifest(artifact)
-    except ValueError:
+    except WorkspaceError:
         return [f"{artifact.name}/{MANIFEST}: not the JSON that was published"]
     if told is None:
         return [f"{artifact.name}: no manifest, so nothing here is trusted"]

@@ -240,3 +240,8 @@ def test_a_split_that_no_stage_reads_is_told(
 ) -> None:
     recipe = load(finished[0], ["collection.qrels={train: train, validation: dev}", setting])
     assert Resolver(recipe, Workspace(tmp_path)).passed_over(NAMES) == passed_over
+
+
+def test_one_stage_alone_has_neither_beginning_nor_end(finished: tuple[Path, Path]) -> None:
+    with pytest.raises(RecipeError, match="--only goes without --until and --from"):
+        chosen(load(finished[0]), only="mine", until="train")

@@ -149,3 +149,9 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         ws.Workspace(tmp_path).write_json(path, {"x": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"ü": 1}
     assert [p.name for p in path.parent.iterdir()] == ["told.json"]
+
+
+def test_a_manifest_that_is_no_json_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(WorkspaceError, match="remove the folder"):
+        ws.manifest(tmp_path)
