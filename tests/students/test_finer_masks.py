@@ -257,7 +257,7 @@ def test_layers_of_which_a_part_is_left_are_taught(base: Path) -> None:
 def test_the_key_of_what_was_there_before_is_the_same() -> None:
     told = substituted(Prune(sparsity=0.5), lambda marker, value: value)
     assert set(told) == {
-        "kind", "sparsity", "warmup", "until", "learning_rate", "multiplier", "distillation"
+        "kind", "sparsity", "warmup", "until", "learning_rate", "multiplier", "distillation", "part_revision"
     }  # fmt: skip
     assert "width" in substituted(Prune(sparsity=0.5, width=True), lambda marker, value: value)
 
