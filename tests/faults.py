@@ -1,6 +1,7 @@
 """Faults put into a run: what stops it, and where."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,3 +42,19 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, how: Callable[[], Non
             how()
 
     monkeypatch.setattr(trainer._Steps, "on_step_end", on_step_end)
+
+
+def trained_in_two_sittings(config: Any, ready: Any, folder: Path, patch: pytest.MonkeyPatch) -> Any:
+    """Stop a train stage after step 5 and go on in ``out``: the bytes are those of ``undisturbed``, whose metrics these are."""
+    from retkd.stages.train import run
+    from tests.conftest import files
+
+    metrics = run(config, ready, folder / "undisturbed")
+    with patch.context() as patched:
+        stop_after(5, patched)
+        with pytest.raises(StopError):
+            run(config, ready, folder / "out")
+    assert files(folder / "out") == {}
+    run(config, ready, folder / "out")
+    assert files(folder / "out") == files(folder / "undisturbed")
+    return metrics

@@ -27,9 +27,9 @@ from retkd.training.collator import Collator
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.layer_teachers import stack_of
 from retkd.training.teaching import HEADS, save_scorer
-from tests.conftest import MakeInputs, files
+from tests.conftest import MakeInputs
 from tests.distilling import examples
-from tests.faults import StopError, stop_after
+from tests.faults import trained_in_two_sittings
 from tests.recipes import written
 from tests.test_shapes import base, error_of
 from tests.tiny import WORDS, tiny_cross_encoder, tiny_encoder
@@ -232,13 +232,7 @@ def test_a_stage_goes_on_to_the_same_bytes_and_its_maps_come_nearer(
 ) -> None:
     told = Config(student=Dense(base="base"), objective=[VIRTCross(**M), InfoNCE(weight=0.1)], **CONFIG)
     ready = inputs({"score": scored}, {"base": encoder_folder, "cross": cross})
-    run(told, ready, tmp_path / "undisturbed")
-    with monkeypatch.context() as patch:
-        stop_after(5, patch)
-        with pytest.raises(StopError):
-            run(told, ready, tmp_path / "out")
-    run(told, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    trained_in_two_sittings(told, ready, tmp_path, monkeypatch)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     assert trace[-1]["virt_cross"] < trace[0]["virt_cross"]
     assert not (ready.store / "vectors").exists()

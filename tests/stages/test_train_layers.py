@@ -21,8 +21,8 @@ from retkd.objectives.virt import VIRT
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
 from retkd.students.multi_exit import MultiExit
-from tests.conftest import MakeInputs, files
-from tests.faults import StopError, stop_after
+from tests.conftest import MakeInputs
+from tests.faults import trained_in_two_sittings
 from tests.tiny import WORDS, tiny_encoder
 
 M = {"model": "teacher"}
@@ -58,24 +58,12 @@ def ready(inputs: MakeInputs, scored: Path, encoder_folder: Path, teacher: Path)
     return make
 
 
-def stopped_and_resumed(config: Config, made: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """The bytes are those of a run that was never stopped."""
-    run(config, made, folder / "undisturbed")
-    with patch.context() as patched:
-        stop_after(5, patched)
-        with pytest.raises(StopError):
-            run(config, made, folder / "out")
-    assert files(folder / "out") == {}
-    run(config, made, folder / "out")
-    assert files(folder / "out") == files(folder / "undisturbed")
-
-
 def test_layer_terms_resume_to_the_same_bytes_and_leave_nothing_in_the_student(
     ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path
 ) -> None:
     """Projectors, filters, draws of layers and of tokens, the change of TED's stages: all come back."""
     config = Config(student=Dense(base="base", layers=[1]), objective=LAYERS, **OPTIMISATION)
-    stopped_and_resumed(config, ready(), tmp_path, monkeypatch)
+    trained_in_two_sittings(config, ready(), tmp_path, monkeypatch)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     names = ("lead", "minilm_v2", "layer_mse", "ted", "token_relations", "virt")
     assert all(row[name] > 0 for row in trace for name in names)
@@ -109,7 +97,7 @@ def test_exits_are_published_as_models_that_stand_alone(
 
     objective = [KL(teacher="bm"), InfoNCE(weight=0.1), SelfDistillation(weight=0.5)]
     config = Config(student=EXITS, objective=objective, **OPTIMISATION)
-    stopped_and_resumed(config, ready(), tmp_path, monkeypatch)
+    trained_in_two_sittings(config, ready(), tmp_path, monkeypatch)
     out, texts = tmp_path / "out", ["baco difun", "gale"]
     for folder, layers in (("models/exit1", 1), ("model", 2)):
         model = SentenceTransformer(str(out / folder), device="cpu")

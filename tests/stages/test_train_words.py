@@ -20,8 +20,8 @@ from retkd.students.dense import Dense
 from retkd.students.lora import Lora
 from retkd.students.pruning import Prune
 from retkd.students.vocabulary import Vocabulary
-from tests.conftest import MakeInputs, files
-from tests.faults import StopError, stop_after
+from tests.conftest import MakeInputs
+from tests.faults import trained_in_two_sittings
 from tests.tiny import tiny_word_encoder
 
 OPTIMISATION: dict[str, Any] = {
@@ -45,14 +45,7 @@ def test_it_resumes_to_the_same_bytes_and_leaves_no_head_in_the_student(
 ) -> None:
     """Under the head of the base and under a new one."""
     config = Config(student=Dense(base=base, layers=[1]), objective=[KL(teacher="bm"), MLM(weight=2.0)], **OPTIMISATION)
-    run(config, ready, tmp_path / "undisturbed")
-    with monkeypatch.context() as patched:
-        stop_after(5, patched)
-        with pytest.raises(StopError):
-            run(config, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == {}
-    run(config, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    trained_in_two_sittings(config, ready, tmp_path, monkeypatch)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     values = [row["mlm"] for row in trace if "mlm" in row]
     assert len(values) == 8

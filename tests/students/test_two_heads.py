@@ -34,9 +34,9 @@ from retkd.training.collator import Collator
 from retkd.training.head_distillation import DistilledHeads
 from retkd.training.partners import EncoderPartner
 from retkd.training.passes import Passes
-from tests.conftest import MakeInputs, files
+from tests.conftest import MakeInputs
 from tests.distilling import OBJECTIVE, examples
-from tests.faults import StopError, stop_after
+from tests.faults import trained_in_two_sittings
 from tests.recipes import TEXT, written
 
 TEXTS = ["baco difun fuga", "gale"]
@@ -258,13 +258,7 @@ def test_stopped_and_run_again_a_training_gives_the_same_bytes(
     """With looks at dev, by the vectors that are published."""
     ready = inputs({"score": scored}, {"base": encoder_folder})
     told = config(student=TwoHeads(base="base", layers=[1], share=share), evaluate_every=2, keep="best")
-    metrics = run(told, ready, tmp_path / "undisturbed")
-    with monkeypatch.context() as patch:
-        stop_after(5, patch)
-        with pytest.raises(StopError):
-            run(told, ready, tmp_path / "out")
-    run(told, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    metrics = trained_in_two_sittings(told, ready, tmp_path, monkeypatch)
     student = Encoder.load(tmp_path / "out" / "model")
     described = json.loads((tmp_path / "out" / "student.json").read_text())
     assert described["parameters"] == metrics.values["parameters"] == student.num_parameters

@@ -23,7 +23,7 @@ from retkd.parts import Part
 from retkd.recipe import load
 from retkd.stage import Model
 from retkd.stages import partner as partner_stage
-from retkd.stages.train import Config, run
+from retkd.stages.train import Config
 from retkd.students.dense import Dense
 from retkd.students.initialisation import set_dropout
 from retkd.training import trainer
@@ -35,7 +35,7 @@ from retkd.training.partners import AnyPartner, CrossEncoderPartner, EncoderPart
 from retkd.training.student_training import assembled
 from tests.conftest import MakeInputs, files
 from tests.distilling import OBJECTIVE, examples, same, student, trained
-from tests.faults import StopError, stop_after
+from tests.faults import trained_in_two_sittings
 from tests.recipes import written
 from tests.together import near
 from tests.together import together as in_processes
@@ -322,13 +322,7 @@ def test_the_stage_publishes_both_and_goes_on_to_the_same_bytes(
 ) -> None:
     config = Config(**CONFIG, co_train=kind())
     ready = inputs({"score": scored}, {"base": encoder_folder, "cross": cross_encoder_folder})
-    metrics = run(config, ready, tmp_path / "undisturbed")
-    with monkeypatch.context() as patch:
-        stop_after(5, patch)
-        with pytest.raises(StopError):
-            run(config, ready, tmp_path / "out")
-    run(config, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    metrics = trained_in_two_sittings(config, ready, tmp_path, monkeypatch)
     read = Encoder.load if kind is encoder else lambda path: PairScorer.load(path, "cpu", 48, 16)
     model = read(tmp_path / "out" / "partner").model
     assert metrics.values["partner"] == {

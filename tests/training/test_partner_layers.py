@@ -26,9 +26,9 @@ from retkd.training.co_training import JointModel
 from retkd.training.distillation import DistilledEncoder
 from retkd.training.partners import CrossEncoderPartner, EncoderPartner
 from retkd.training.student_training import assembled
-from tests.conftest import MakeInputs, files
+from tests.conftest import MakeInputs
 from tests.distilling import examples
-from tests.faults import StopError, stop_after
+from tests.faults import trained_in_two_sittings
 from tests.objectives.test_layer_objectives import TERMS
 from tests.recipes import written
 from tests.test_shapes import base, error_of
@@ -187,13 +187,7 @@ def test_a_stage_goes_on_to_the_same_bytes(
     told = config(lead(detach=detach, redraw_every=2), InfoNCE())
     partner = told.co_train.model_copy(update={"encoder": Dense(base="wide", dropout=0.1), "to_student": 1.0})
     told = told.model_copy(update={"co_train": partner, "student": Dense(base="base", dropout=0.1)})
-    run(told, ready, tmp_path / "undisturbed")
-    with monkeypatch.context() as patch:
-        stop_after(5, patch)
-        with pytest.raises(StopError):
-            run(told, ready, tmp_path / "out")
-    run(told, ready, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "undisturbed")
+    trained_in_two_sittings(told, ready, tmp_path, monkeypatch)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
     assert {"lead", "infonce", "partner_infonce", "to_student"} <= trace[0].keys()
 
