@@ -24,7 +24,7 @@ $(VENV)/nightly: $(VENV)/dev
 	touch $@
 
 quickstart:
-	@echo "installing (about 2 minutes, 1.7 GB), then the run: about 22 minutes on 2 cores"
+	@echo "installing (about 2 minutes, 2 GB), then the run: about 22 minutes on 2 cores"
 	@$(MAKE) --no-print-directory $(VENV)/quickstart
 	$(BIN)/retkd run pipelines/quickstart.yaml
 

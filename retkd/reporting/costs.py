@@ -89,7 +89,7 @@ def _cost(name: str, manifest: Mapping[str, Any], longest: float) -> StageCost:
     wall = manifest.get("wall_seconds") or 0.0
     rows = manifest.get("rows") or {}
     cut = manifest.get("truncation_rate") or {}
-    whose = "queries of " if manifest.get("kind") == "evaluate" else ""
+    whose = "queries: " if cut and manifest.get("kind") == "evaluate" else ""
     return StageCost(
         name=name,
         kind=manifest.get("kind", ""),
@@ -98,7 +98,7 @@ def _cost(name: str, manifest: Mapping[str, Any], longest: float) -> StageCost:
         memory=size(2**20 * (manifest.get("peak_memory_mib") or 0.0)),
         rows=f"{rows['in']:,} → {rows['out']:,}" if rows.get("in") or rows.get("out") else ABSENT,
         dropped=[(reason, count) for reason, count in (rows.get("dropped") or {}).items() if count],
-        truncation=", ".join(f"{whose}{name} {percent(rate, 1)}" for name, rate in cut.items()) or ABSENT,
+        truncation=whose + ", ".join(f"{name} {percent(rate, 1)}" for name, rate in cut.items()) or ABSENT,
         disk=size(sum(output["bytes"] for output in (manifest.get("outputs") or {}).values())),
         resumed=bool(manifest.get("resumed")),
     )
