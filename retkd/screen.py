@@ -148,7 +148,8 @@ def history(rows: Sequence[dict[str, Any]], measure: str) -> None:
     for name in names:
         shown.add_column(name, justify="left" if name in ("when", "recipe", "split") else "right")
     for row in rows:
-        shown.add_row(*[_cell({**row, "minutes": f"{row['minutes']:.1f}"}.get(name)) for name in names])
+        told = {**row, "minutes": f"{row['minutes']:.1f}"}
+        shown.add_row(*[_cell(told.get(name)) for name in names])
     console().print(shown)
 
 
