@@ -5,13 +5,14 @@ train a student on the German ones, each with its view of the collection (``view
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,12 +26,38 @@ if TYPE_CHECKING:
 
 
 class Translation(Part):
-    """One language: a collection, and what its ids begin with before the id that all languages share."""
+    """One language: a collection, and how the ids that all languages share stand in its own."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("query_id_pattern",)
 
     collection: "AnyCollection"
     prefix: str = Field(
         default="", description="such as de-; documents and queries of other ids are not of this language"
     )
+
+    query_id_pattern: str | None = Field(
+        default=None,
+        description="of whole query ids, such as (.+#)de(.+): the groups, one after the other, are the shared id; "
+        "queries of other ids are not of this language. Default: the prefix goes",
+    )
+
+    @field_validator("query_id_pattern")
+    @classmethod
+    def _with_groups(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern).groups if pattern is not None else 1
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if not groups:
+            raise ValueError("it has no group: what stands in parentheses is the shared id, as in (.+#)de(.+)")
+        return pattern
+
+    def shared(self, query_id: str) -> str | None:
+        """The id that all languages share; ``None`` where the query is not of this language."""
+        if self.query_id_pattern is None:
+            return query_id.removeprefix(self.prefix) if query_id.startswith(self.prefix) else None
+        found = re.fullmatch(self.query_id_pattern, query_id)
+        return None if found is None else "".join(group or "" for group in found.groups())
 
     @field_validator("collection")
     @classmethod
@@ -95,7 +122,7 @@ class TranslatedCollection(Collection):
     def digest(self) -> str:
         """SHA-256 over what the languages hold that are read, and how they are joined."""
         told = self._told
-        of = {name: [self._parts[name].digest, self._prefix(name)] for name in (*told.queries, *told.documents)}
+        of = {name: [self._parts[name].digest, *self._ids_of(name)] for name in (*told.queries, *told.documents)}
         cut = None if told.cut is None else told.cut.model_dump(mode="json")
         lines = json.dumps([of, told.queries, told.documents, cut], sort_keys=True)
         return sha256(f"translations {lines}".encode()).hexdigest()
@@ -190,6 +217,10 @@ class TranslatedCollection(Collection):
     def _prefix(self, language: str) -> str:
         return self._told.languages[language].prefix
 
+    def _ids_of(self, language: str) -> list[str]:
+        told = self._told.languages[language]
+        return [told.prefix] if told.query_id_pattern is None else [told.prefix, told.query_id_pattern]
+
     def _as_read(self, document: Document) -> Document:
         return replace(document, doc_id=document.doc_id.removeprefix(self._prefix(self._read)), language=self._read)
 
@@ -210,11 +241,27 @@ class TranslatedCollection(Collection):
         """All queries of a language in the split as its collection has it, by shared ids."""
         source = self._source(split)
         if (language, source) not in self._asked:
-            prefix = self._prefix(language)
-            own = (query for query in self._parts[language].all_queries(source) if query.query_id.startswith(prefix))
-            stripped = [replace(q, query_id=q.query_id.removeprefix(prefix), language=language) for q in own]
-            self._asked[language, source] = stripped
+            own = self._by_shared_id(language, self._parts[language].all_queries(source))
+            self._asked[language, source] = [replace(q, query_id=key, language=language) for key, q in own.items()]
         return self._asked[language, source]
+
+    def _by_shared_id(self, language: str, queries: Iterable[Query]) -> dict[str, Query]:
+        """Those of the language. Two with one id raise :class:`DataError`."""
+        found: dict[str, Query] = {}
+        for query in queries:
+            shared = self._told.languages[language].shared(query.query_id)
+            if shared is None:
+                continue
+            if shared in found:
+                raise DataError(
+                    "two queries of one language get one id",
+                    where=f"collection.languages.{language}",
+                    seen=f"{found[shared].query_id!r} and {query.query_id!r} both become {shared!r}",
+                    allowed="a `query_id_pattern` whose groups tell the queries of a language apart",
+                    next_step="put what differs between them into a group",
+                )
+            found[shared] = query
+        return found
 
     def _judged_in(self, split: str, queries: list[Query]) -> list[Query]:
         """The queries that a cut gives to this split; all where nothing is cut."""
@@ -229,8 +276,8 @@ class TranslatedCollection(Collection):
             first = self._told.queries[0]
             prefix = self._prefix(first)
             self._judged[source] = {
-                query_id.removeprefix(prefix): {doc_id.removeprefix(prefix): grade for doc_id, grade in grades.items()}
+                shared: {doc_id.removeprefix(prefix): grade for doc_id, grade in grades.items()}
                 for query_id, grades in self._parts[first].all_qrels(source).items()
-                if query_id.startswith(prefix)
+                if (shared := self._told.languages[first].shared(query_id)) is not None
             }
         return self._judged[source]

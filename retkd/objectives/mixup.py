@@ -1,7 +1,7 @@
 """Mixup: between two queries the student shall rank as between their two lists."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from retkd.batch import ScoredBatch
+    from retkd.objectives.base import Training
 
 
 class Mixup(VectorObjective):
@@ -20,17 +21,26 @@ class Mixup(VectorObjective):
     for each step from Beta(``alpha``, ``alpha``). Beyer et al. 2022 and Choi et al. 2023 mix inputs; texts have none to mix.
     """
 
+    REVISION: ClassVar[int] = 2  # the same draws on any number of processes
+
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(default=0.4, gt=0.0, description="towards 0: hardly mixed; 1: every share alike")
     student_temperature: float = Field(default=0.05, gt=0.0)
     teacher_temperature: float = Field(default=0.05, gt=0.0)
 
+    def parts(self, training: "Training") -> "dict[str, nn.Module]":
+        """What is drawn for each step."""
+        from retkd.objectives.lots import Lots
+
+        return {"lots": Lots(training.seed)}
+
     def mean_of_sides(self, scored: "ScoredBatch", parts: "Mapping[str, nn.Module]") -> "Tensor":
         """Mean over the sides of the mean over texts, in nats."""
         import torch
 
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample().to(scored.in_batch.device)
-        return torch.stack([self.mixed_loss(scored, side, share) for side in of_sides(self.sides)]).mean()
+        with parts["lots"].next():
+            share = torch.distributions.Beta(self.alpha, self.alpha).sample().to(scored.in_batch.device)
+            return torch.stack([self.mixed_loss(scored, side, share) for side in of_sides(self.sides)]).mean()
 
     def mixed_loss(self, scored: "ScoredBatch", side: str, share: "Tensor") -> "Tensor":
         """The loss of one side for a share of each text's own vector."""

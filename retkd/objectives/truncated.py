@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from retkd.batch import ScoredBatch
 from retkd.objectives.base import Training
+from retkd.objectives.lots import Lots
 from retkd.objectives.rescored import rescored
 from retkd.objectives.terms import Terms
 
@@ -23,6 +24,7 @@ class Truncated(nn.Module):
         super().__init__()
         self.dims, self.drawn = objective.dims, objective.dims_per_step
         self.dim_weights = objective.dim_weights or [1.0] * len(objective.dims)
+        self.lots = Lots(training.seed)
         self.widths = nn.ModuleList([Terms(objective.terms, replace(training, student_dim=dim)) for dim in self.dims])
 
     def forward(self, scored: ScoredBatch) -> Tensor:
@@ -33,10 +35,11 @@ class Truncated(nn.Module):
         return torch.stack(values).sum()
 
     def places(self) -> list[int]:
-        """Which widths this step trains, drawn from the training's own random numbers."""
+        """Which widths this step trains."""
         if self.drawn is None or not self.training:
             return list(range(len(self.dims)))
-        return sorted(torch.randperm(len(self.dims))[: self.drawn].tolist())
+        with self.lots.next():
+            return sorted(torch.randperm(len(self.dims))[: self.drawn].tolist())
 
 
 def truncated(scored: ScoredBatch, dim: int) -> ScoredBatch:

@@ -1,7 +1,7 @@
 """UNIC: several encoders teach one student, each through its own projector, and none of them each time."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -22,6 +22,8 @@ class UNIC(Objective):
 
     The ladder has one step here, from the student's vector; UNIC's has one more from each block.
     """
+
+    REVISION: ClassVar[int] = 2  # the same draws on any number of processes
 
     kind: Literal["unic"] = "unic"
     models: list[Encoder] = Field(min_length=1, description="the encoders that teach")
@@ -53,9 +55,10 @@ class UNIC(Objective):
     def bind(self, training: Training) -> "Callable[[ScoredBatch], Tensor]":
         """The term around a projector and the statistics of each side for every teacher."""
         from retkd.objectives.bound import Bound
+        from retkd.objectives.lots import Lots
         from retkd.objectives.statistics import Standardise
 
-        parts: dict[str, nn.Module] = {}
+        parts: dict[str, nn.Module] = {"lots": Lots(training.seed)}
         for place, model in enumerate(self.models):
             dim = training.teacher_dims[model]
             parts[f"projector_{place}"] = projector(self.projector, training.student_dim, dim, self.kind)
@@ -79,5 +82,6 @@ class UNIC(Objective):
             target = parts[f"{side}_{place}"](teacher)
             columns.append(mixed_distance(parts[f"projector_{place}"](student), target))
         losses = torch.stack(columns, dim=1)
-        draws = torch.rand(losses.shape).to(losses.device)
+        with parts["lots"].next():
+            draws = torch.rand(losses.shape).to(losses.device)
         return (kept_teachers(losses, draws, self.drop) * losses).sum(dim=1).mean()

@@ -11,6 +11,7 @@ from retkd.batch import ScoredBatch
 from retkd.losses.listwise import standardised
 from retkd.losses.routing import drawn_teachers, imbalance, lead, reinforced, routed, sureness
 from retkd.objectives.base import Training
+from retkd.objectives.lots import Lots
 
 if TYPE_CHECKING:
     from retkd.objectives.several_teachers import ReinforcedKL, RoutedKL, TeachersObjective
@@ -60,19 +61,16 @@ class Reinforced(TeacherNetwork):
     """A policy that draws teachers for each query, taught by how well the student could follow them."""
 
     term: "ReinforcedKL"
-    draws: Tensor
 
     def __init__(self, term: "ReinforcedKL", training: Training) -> None:
         super().__init__(term, training)
-        self.seed = training.seed
-        self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+        self.lots = Lots(training.seed)
 
     def forward(self, scored: ScoredBatch) -> Tensor:
-        """The drawn teachers' KL and the weighted loss of the policy. A draw depends on the seed and its number alone."""
+        """The drawn teachers' KL and the weighted loss of the policy."""
         logits = self.logits(scored)
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + int(self.draws)) % 2**63)
-        numbers = torch.rand(logits.shape, generator=generator).to(logits.device)
-        self.draws += 1
+        with self.lots.next():
+            numbers = torch.rand(logits.shape).to(logits.device)
         drawn, used = drawn_teachers(torch.sigmoid(logits), numbers)
         value, policy = reinforced(self.term.divergences(scored), logits, drawn, used)
         return value + self.term.policy * policy

@@ -135,6 +135,75 @@ def test_languages_of_separate_collections_need_no_prefix(tmp_path: Path) -> Non
     assert view.num_documents == 3
 
 
+@pytest.fixture
+def captions(tmp_path: Path) -> Path:
+    """Captions of two images, told apart by what stands inside of their ids, as in Multi30k's second task."""
+    texts = {
+        "7#en2": "a cat",
+        "7#en3": "some cat",
+        "8#en2": "rain",
+        "7#de1": "Tier",
+        "7#de2": "Katze",
+        "8#de2": "Regen",
+    }
+    judged = {query_id: {query_id[0]: 1} for query_id in texts}
+    qrels = {f"dev-{lang}": {key: grades for key, grades in judged.items() if lang in key} for lang in ("en", "de")}
+    return beir(tmp_path / "c", {"7": "a cat sits", "8": "it rains"}, texts, qrels)
+
+
+def captioned(folder: Path, queries: str = "en", german: str = "(.+#)de(.+)"):
+    """A view of them through kind translations."""
+    languages = {
+        lang: {
+            "collection": {"kind": "beir", "path": folder, "qrels": {"dev": f"dev-{lang}"}},
+            "query_id_pattern": pattern,
+        }
+        for lang, pattern in (("en", "(.+#)en(.+)"), ("de", german))
+    }
+    return Translations(languages=languages, queries=queries, documents="en").open(folder.parent / "cache")
+
+
+def test_query_ids_are_joined_by_what_the_groups_of_a_pattern_hold(captions: Path) -> None:
+    english = captioned(captions)
+    assert [(q.query_id, q.text) for q in english.queries("dev")] == [
+        ("7#2", "a cat"),
+        ("7#3", "some cat"),
+        ("8#2", "rain"),
+    ]
+    assert english.qrels("dev") == {"7#2": {"7": 1}, "7#3": {"7": 1}, "8#2": {"8": 1}}
+    german = captioned(captions, "de")
+    told = [(q.query_id, q.text, q.language) for q in german.queries("dev")]
+    assert told == [("7#1", "Tier", "de"), ("7#2", "Katze", "de"), ("8#2", "Regen", "de")]
+    assert german.qrels("dev") == {"7#1": {"7": 1}, "7#2": {"7": 1}, "8#2": {"8": 1}}
+    twins = captioned(captions, "de", "(.+#)de([2-9])")
+    assert [q.query_id for q in twins.queries("dev")] == ["7#2", "8#2"]
+    assert len({each.digest for each in (english, german, twins)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(.+#de", "query_id_pattern\n  Value error, not a regular expression: missing"),
+        (".+#de.", "query_id_pattern\n  Value error, it has no group: what stands in parentheses is the shared id"),
+    ],
+)
+def test_a_pattern_that_can_join_nothing_is_refused(captions: Path, pattern: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        captioned(captions, german=pattern)
+
+
+def test_a_pattern_that_gives_two_queries_one_id_is_told(captions: Path) -> None:
+    with pytest.raises(DataError) as error:
+        captioned(captions, "de", "(.+)#de.").queries("dev")
+    assert str(error.value) == (
+        "two queries of one language get one id\n"
+        "  where: collection.languages.de\n"
+        "  seen: '7#de1' and '7#de2' both become '7'\n"
+        "  allowed: a `query_id_pattern` whose groups tell the queries of a language apart\n"
+        "  next step: put what differs between them into a group"
+    )
+
+
 def test_each_further_query_language_is_a_split_of_its_own(tmp_path: Path) -> None:
     view = joined(mixed(tmp_path / "c"), tmp_path / "cache", queries=["en", "de"])
     assert view.splits == ("test", "test.de")

@@ -129,7 +129,7 @@ def test_draws_go_by_seed_and_number() -> None:
 
     def values(seed: int, count: int, skipped: int = 0) -> list[float]:
         module = Reinforced(term, Training(seed=seed))
-        module.draws += skipped
+        module.lots.draws += skipped
         return [module(lists).item() for _ in range(count)]
 
     first = values(1, 12)

@@ -15,6 +15,7 @@ from retkd.objectives.base import Objective, Training
 from retkd.objectives.contrastive import InfoNCE
 from retkd.objectives.kl import KL
 from retkd.objectives.margin_mse import MarginMSE
+from retkd.objectives.matryoshka import Matryoshka
 from retkd.stage import Runtime
 from retkd.training.collator import Collator
 from retkd.training.distillation import DistilledEncoder
@@ -47,7 +48,8 @@ class Scale(nn.Module):
 
 
 def terms(noise: float) -> list[Objective]:
-    return [KL(teacher="ce"), InfoNCE(), MarginMSE(teacher="ce", weight=0.1), Scaled(weight=0.5, noise=noise)]
+    by_lot = Matryoshka(dims=[16, 8, 4], dims_per_step=1, terms=[InfoNCE()], weight=0.2)
+    return [KL(teacher="ce"), InfoNCE(), MarginMSE(teacher="ce", weight=0.1), Scaled(weight=0.5, noise=noise), by_lot]
 
 
 def model_of(base: Path, how: Passes | None = None, *, still: bool = False) -> DistilledEncoder:
@@ -174,7 +176,7 @@ def shared_gradients(base: Path, how: Passes | None) -> dict[str, Tensor]:
 def test_the_shared_gradient_is_that_of_one_process(
     encoder_folder: Path, num_processes: int, how: Passes | None
 ) -> None:
-    """Ragged lists, shared documents, five and six queries, terms over the whole batch, one with a trained part."""
+    """Ragged lists, shared documents, five and six queries, terms over the whole batch, one trained, one drawing by lot."""
     whole = gradients(model_of(encoder_folder, still=True), [batch_of(encoder_folder), batch_of(encoder_folder, 5)])
     del whole["next draw"]
     for own in together(lambda: shared_gradients(encoder_folder, how), num_processes):
