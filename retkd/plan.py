@@ -90,11 +90,15 @@ class Resolver:
                 )
 
     def passed_over(self, names: Sequence[str]) -> list[str]:
-        """Splits of the recipe's own collection that none of these stages reads: neither train, dev or test, nor named."""
+        """Splits of the recipe's own collection that none of these stages reads: neither train, dev or test, nor named.
+
+        Nor ``SPLIT.LANGUAGE``, the queries of another split in another language.
+        """
         own = [name for name in names if self.recipe.stages[name].collection is None]
         written = [getattr(self.recipe.stages[name], "splits", []) for name in own]
         named = {"train", "dev", "test", *(split for splits in written if isinstance(splits, list) for split in splits)}
-        return [split for split in self._collection(own[0]).splits if split not in named] if own else []
+        splits = self._collection(own[0]).splits if own else ()
+        return [split for split in splits if split not in named and split.rpartition(".")[0] not in splits]
 
     def require_files(self, names: Sequence[str]) -> None:
         """Raise :class:`RecipeError` with every file that one of these stages reads and that is not there.

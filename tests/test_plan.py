@@ -238,7 +238,9 @@ def test_a_stage_that_is_none(finished: tuple[Path, Path], given: dict[str, Any]
 def test_a_split_that_no_stage_reads_is_told(
     finished: tuple[Path, Path], tmp_path: Path, setting: str, passed_over: list[str]
 ) -> None:
-    recipe = load(finished[0], ["collection.qrels={train: train, validation: dev}", setting])
+    """``train.de`` is a split's queries in another language."""
+    splits = "{train: train, validation: dev, train.de: train}"
+    recipe = load(finished[0], [f"collection.qrels={splits}", setting])
     assert Resolver(recipe, Workspace(tmp_path)).passed_over(NAMES) == passed_over
 
 

@@ -21,7 +21,7 @@ class Lots(nn.Module):
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
     @contextmanager
-    def next(self) -> Iterator[None]:
+    def forward(self) -> Iterator[None]:
         """What torch draws on the CPU inside is the next draw; outside, nothing of it is noticed. Only a training goes on."""
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed((self.seed * 1_000_003 + int(self.draws)) % 2**63)

@@ -38,7 +38,7 @@ class Mixup(VectorObjective):
         """Mean over the sides of the mean over texts, in nats."""
         import torch
 
-        with parts["lots"].next():
+        with parts["lots"]():
             share = torch.distributions.Beta(self.alpha, self.alpha).sample().to(scored.in_batch.device)
             return torch.stack([self.mixed_loss(scored, side, share) for side in of_sides(self.sides)]).mean()
 

@@ -38,7 +38,7 @@ class Truncated(nn.Module):
         """Which widths this step trains."""
         if self.drawn is None or not self.training:
             return list(range(len(self.dims)))
-        with self.lots.next():
+        with self.lots():
             return sorted(torch.randperm(len(self.dims))[: self.drawn].tolist())
 
 

@@ -82,6 +82,6 @@ class UNIC(Objective):
             target = parts[f"{side}_{place}"](teacher)
             columns.append(mixed_distance(parts[f"projector_{place}"](student), target))
         losses = torch.stack(columns, dim=1)
-        with parts["lots"].next():
+        with parts["lots"]():
             draws = torch.rand(losses.shape).to(losses.device)
         return (kept_teachers(losses, draws, self.drop) * losses).sum(dim=1).mean()

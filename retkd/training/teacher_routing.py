@@ -69,7 +69,7 @@ class Reinforced(TeacherNetwork):
     def forward(self, scored: ScoredBatch) -> Tensor:
         """The drawn teachers' KL and the weighted loss of the policy."""
         logits = self.logits(scored)
-        with self.lots.next():
+        with self.lots():
             numbers = torch.rand(logits.shape).to(logits.device)
         drawn, used = drawn_teachers(torch.sigmoid(logits), numbers)
         value, policy = reinforced(self.term.divergences(scored), logits, drawn, used)

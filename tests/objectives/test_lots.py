@@ -6,7 +6,7 @@ from retkd.objectives.lots import Lots
 
 
 def drawn(lots: Lots) -> list[float]:
-    with lots.next():
+    with lots():
         return [round(number, 6) for number in torch.rand(4).tolist()]
 
 
