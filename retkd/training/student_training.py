@@ -26,6 +26,7 @@ from retkd.training.passes import Passes, passes
 from retkd.training.stored_terms import stored_terms
 from retkd.training.translated_lists import TranslatedLists
 from retkd.training.words import StudentWords
+from retkd.whole_passes import readers
 
 if TYPE_CHECKING:
     from retkd.stages.train import Config
@@ -123,8 +124,7 @@ def _student(
     read = teachers if partner is None else {**teachers, PARTNER: partner}
     stacks = {ref: stack_of(teacher, ref) for ref, teacher in read.items()}
     pairs = pair_teachers(objective, inputs, encoder, device)
-    whole = config.student.needs_whole_passes
-    through = passes(inputs.runtime, leaves(objective), [whole] if whole else [])
+    through = passes(inputs.runtime, [what for _, what in readers(config)])
     training = Training(
         encoder.dim,
         teacher_dims,

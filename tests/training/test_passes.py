@@ -131,30 +131,19 @@ def test_a_training_with_cached_passes_is_the_plain_one(encoder_folder: Path, tm
             assert [row[name] for row in cached] == pytest.approx([row[name] for row in plain], rel=tolerance)
 
 
-class Deep(Scaled):
-    kind: Literal["deep"] = "deep"  # type: ignore[assignment]
-
-    @property
-    def reads_layers(self) -> bool:
-        return True
-
-
-def test_terms_that_read_layers_are_refused() -> None:
-    assert passes(Runtime(), [Deep()]) == Passes(False, 16_384)
-    assert passes(Runtime(grad_cache=True, tokens_per_batch=512), [KL(teacher="ce")]) == Passes(True, 512)
+def test_what_needs_whole_passes_is_refused() -> None:
+    assert passes(Runtime(), ["the objective 'ted'"]) == Passes(False, 16_384)
+    assert passes(Runtime(grad_cache=True, tokens_per_batch=512)) == Passes(True, 512)
     with pytest.raises(RecipeError) as error:
-        passes(Runtime(grad_cache=True), [KL(teacher="ce"), Deep()])
+        passes(Runtime(grad_cache=True), ["the objective 'ted'"])
     assert str(error.value) == (
-        "the objective 'deep' reads what stands inside the student, and of each pass its vectors alone are kept\n"
-        "  where: runtime.grad_cache\n"
-        "  seen: True\n"
+        "the objective 'ted' reads what stands inside the student, and of each pass its vectors alone are kept\n"
+        "  seen: runtime.grad_cache: true\n"
         "  allowed: terms that read scores and vectors, and a student of one model that is trained as it is\n"
-        "  next step: set runtime.grad_cache=false and use smaller batches"
+        "  next step: --set runtime.grad_cache=false, with smaller batches"
     )
-    with pytest.raises(RecipeError, match="the adaptation 'prune' reads what stands inside the student"):
-        passes(Runtime(grad_cache=True), [KL(teacher="ce")], ["the adaptation 'prune'"])
-    (told, _) = together(lambda: passes(Runtime(), [Deep()]))
-    assert "\n  where: torchrun\n  seen: 2 processes\n" in str(told)
+    (told, _) = together(lambda: passes(Runtime(), ["an asymmetric student"]))
+    assert "\n  seen: 2 processes of torchrun\n" in str(told)
     assert str(told).endswith("next step: train in one process")
 
 
