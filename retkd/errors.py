@@ -61,6 +61,11 @@ class RecipeError(RetkdError):
         return "\n".join(lines)
 
 
+def in_recipe(error: RetkdError, where: str) -> RecipeError:
+    """What a model or a runtime denies, as a problem of the key that asks for it."""
+    return RecipeError(error.what, where=where, seen=error.seen, allowed=error.allowed, next_step=error.next_step)
+
+
 class DataError(RetkdError):
     """A collection, run or candidates table is malformed."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retkd.errors import ModelError, RecipeError
+from retkd.errors import ModelError, RecipeError, in_recipe
 from retkd.known_shapes import known_positions, known_stack, student_stack, student_width, vector_width
 from retkd.objectives.layered import LayerObjective
 from retkd.objectives.matryoshka import Matryoshka
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 def shape_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
     """A problem for each key of a stage that asks for layers, a width or a length that its models do not have."""
     return [
-        RecipeError(
-            error.what,
-            where=lines.where(("stages", name, *path)),
-            seen=error.seen,
-            allowed=error.allowed,
-            next_step=error.next_step,
-        )
+        in_recipe(error, lines.where(("stages", name, *path)))
         for name, config in recipe.stages.items()
         for path, error in _problems(recipe.stages, config)
     ]

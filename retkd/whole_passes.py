@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from retkd import processes
-from retkd.errors import RecipeError
+from retkd.errors import RecipeError, in_recipe
 from retkd.objectives.base import leaves
 from retkd.problems import Path_
 from retkd.stage import Runtime
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 def pass_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
     """A problem for each train stage that needs whole passes where the run keeps their vectors alone."""
     return [
-        RecipeError(
-            error.what,
-            where=lines.where(("stages", name, *path)),
-            seen=error.seen,
-            allowed=error.allowed,
-            next_step=error.next_step,
-        )
+        in_recipe(error, lines.where(("stages", name, *path)))
         for name, config in recipe.stages.items()
         if config.kind == "train"
         for path, what in readers(config)

@@ -37,9 +37,7 @@ def test_terms_that_read_layers(tmp_path: Path) -> None:
 def test_students_of_more_than_one_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where torchrun trains: a control too."""
     path = written(tmp_path)
-    tower = (
-        "{kind: asymmetric, query: {kind: transformer, base: /models/base, layers: [0]}, document: {base: /models/base}}"
-    )
+    tower = "{kind: asymmetric, query: {kind: transformer, base: /models/base, layers: [0]}, document: {base: /models/base}}"
     assert where_of(path, f"stages.train.student={tower}", CACHED) == (
         f"- an asymmetric student {INSIDE} | where: --set, key stages.train.student"
     )
