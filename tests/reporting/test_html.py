@@ -34,6 +34,18 @@ def test_the_tables_hold_the_measures(evidence, page):
     assert "baseline" in tables[0][3][1]
 
 
+def test_from_four_measures_on_intervals_stand_below_so_that_the_table_fits(run, evidence, tmp_path, page):
+    assert '<table class="results" ' in page
+    shutil.copytree(run.artifacts["evaluate"] / "runs", tmp_path / "runs")
+    config = evaluate.Config(
+        systems=made.SYSTEMS, measures=["nDCG@10", "nDCG@3", "MRR@10", "R@5", "R@100"], num_resamples=100
+    )
+    evaluate.run(config, run, tmp_path)
+    shown = render(replace(evidence, evaluation=Evaluation.read("evaluate", tmp_path)))
+    assert Page(shown).tables[0][0][1:] == ["nDCG@10", "nDCG@3", "MRR@10", "R@5", "R@100"]
+    assert '<table class="results many" ' in shown
+
+
 def test_the_headline_says_what_happened(evidence, page):
     assert Page(page).headline == "The distilled student beats the contrastive control on test nDCG@10."
     gap = evidence.evaluation.gap["test"]
