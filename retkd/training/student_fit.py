@@ -135,7 +135,9 @@ def _of_languages(config: "Config", term: Any) -> Iterator[str]:
     if term.needs_variants and (told is None or told.mix != "all" or len(told.languages) < 2):
         yield f"{term.kind} compares languages: give `document_languages: {{mix: all, languages: [...]}}` with two or more"
     if told is not None and term.encoders:
-        yield (
-            f"{term.kind} reads vectors of an encoder, which has read each document in one language: it does not go "
-            "with `document_languages`; take a term that reads a teacher's scores"
+        why = (
+            "reads layers of an encoder, and was made for texts in one language"
+            if term.reads_layers
+            else "reads vectors of an encoder, which has read each document in one language"
         )
+        yield f"{term.kind} {why}: it does not go with `document_languages`; take a term that reads a teacher's scores"

@@ -187,6 +187,10 @@ def test_a_student_is_trained_on_languages_that_the_teacher_has_not_read(
             {"objective": [{"kind": "in_batch_kl", "model": "m/m"}], "document_languages": told("lists")},
             "in_batch_kl reads vectors of an encoder, which has read each document in one language",
         ),
+        (
+            {"objective": [CE, {"kind": "minilm_v2", "model": "m/m"}], "document_languages": told("lists")},
+            "minilm_v2 reads layers of an encoder, and was made for texts in one language: it does not go with",
+        ),
         ({"objective": [CE], "batches": {"kind": "by_language"}}, "batches by_language need `document_languages"),
         ({"objective": [CE], "document_languages": {"languages": ["xx", "xx"]}}, "a language stands twice"),
     ],
