@@ -93,8 +93,18 @@ class Objective(Part):
 
     @property
     def reads_layers(self) -> bool:
-        """Whether this term reads layers of the student and of the encoder that it names as ``model``."""
+        """Whether this term reads layers of the student."""
         return False
+
+    @property
+    def layer_model(self) -> str | None:
+        """The encoder whose layers this term reads, pass by pass beside the student's; None where it reads none."""
+        return None
+
+    @property
+    def detached(self) -> bool:
+        """Whether that encoder's states are constants to this term, so that it does not move a partner."""
+        return True
 
     @property
     def reads_partner(self) -> bool:

@@ -63,14 +63,14 @@ class LayerObjective(Objective):
         return True
 
     @property
+    def layer_model(self) -> str | None:
+        """What it names."""
+        return self.model
+
+    @property
     def reads_partner(self) -> bool:
         """Where it is named."""
         return self.model == PARTNER
-
-    @property
-    def detached(self) -> bool:
-        """Whether the teacher's states are constants to this term, so that it does not move a partner."""
-        return True
 
     def bind(self, training: Training) -> "LayerTerm":
         """A module, with the parameters of its own if it has any. Raises :class:`ModelError` where a stack does not fit."""

@@ -32,10 +32,17 @@ def projector(kind: Projector, student_dim: int | None, teacher_dim: int, term: 
             raise _widths(student_dim, teacher_dim, term)
         return nn.Identity()
     if kind == "ladder":
-        return nn.Sequential(nn.Linear(student_dim, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, teacher_dim))
+        return perceptron(student_dim, teacher_dim)
     linear = nn.Linear(student_dim, teacher_dim, bias=False)
     nn.init.eye_(linear.weight)
     return orthogonal(linear) if kind == "orthogonal" else linear
+
+
+def perceptron(width: int, teacher_dim: int, hidden: int = HIDDEN) -> "Module":
+    """One hidden layer."""
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, teacher_dim))
 
 
 def orthogonal(linear: "Linear") -> "Module":

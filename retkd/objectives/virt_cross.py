@@ -43,6 +43,10 @@ class VIRTCross(VIRT):
         return True
 
     @property
+    def layer_model(self) -> None:
+        """None: a cross-encoder reads pairs, not the student's passes."""
+
+    @property
     def reads_partner(self) -> bool:
         """Never: it runs without gradient."""
         return False

@@ -79,7 +79,7 @@ def dense_teachers(
     """The teachers of whole batches that the terms name, each once, and the encoder of a student's stored documents; not
     those whose layers alone are read. Of several processes the first encodes.
     """
-    named = {ref for term in objective if not term.reads_layers for ref in term.encoders}
+    named = {ref for term in objective if term.reads_vectors or not term.reads_layers for ref in term.encoders}
     refs = sorted(named | ({stored_documents} if stored_documents is not None else set()))
     with processes.first_goes_ahead():
         return {ref: dense_teacher(ref, split, inputs, device, work, reads_queries=ref in named) for ref in refs}

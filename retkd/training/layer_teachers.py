@@ -9,6 +9,7 @@ from retkd.layers import StackShape, stack_shape
 from retkd.matchers.cross_attention import CrossAttention
 from retkd.matchers.pair_models import load_model, load_tokenizer
 from retkd.matchers.templates import NOTHING_AROUND, PairTemplate, own_template
+from retkd.parts import PARTNER
 from retkd.stage import Inputs
 
 
@@ -17,7 +18,7 @@ def layer_teachers(objective: Sequence[Any], inputs: Inputs, student: Encoder, d
 
     Raises :class:`ModelError` where one would read other tokens than the student.
     """
-    refs = sorted({t.model for t in objective if t.reads_layers and not (t.reads_partner or t.reads_pairs)})
+    refs = sorted({term.layer_model for term in objective} - {None, PARTNER})
     found = {ref: Encoder.load(inputs.models[ref].path, device) for ref in refs}
     if found:
         stack_of(student, "the student")

@@ -1,4 +1,4 @@
-"""Terms that read layers: one pass of the student and of an encoder that teaches, side by side, on the same tokens."""
+"""Terms that read layers: one pass of the student and, side by side on the same tokens, of an encoder that teaches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +46,9 @@ class LayerTerm(nn.Module):
 
     @property
     def model(self) -> str | None:
-        """The encoder that teaches pass by pass; None where a cross-encoder teaches, which reads pairs."""
-        return None if self.objective.reads_pairs else str(self.objective.model)
+        """The encoder whose layers it reads pass by pass, if any."""
+        found: str | None = self.objective.layer_model
+        return found
 
     def step(self, progress: float) -> int:
         """Steps already made."""

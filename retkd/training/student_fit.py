@@ -137,7 +137,7 @@ def _of_languages(config: "Config", term: Any) -> Iterator[str]:
     if told is not None and term.encoders:
         why = (
             "reads layers of an encoder, and was made for texts in one language"
-            if term.reads_layers
+            if term.reads_layers and not term.reads_vectors
             else "reads vectors of an encoder, which has read each document in one language"
         )
         yield f"{term.kind} {why}: it does not go with `document_languages`; take a term that reads a teacher's scores"

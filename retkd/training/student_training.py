@@ -130,7 +130,7 @@ def _student(
         teacher_dims,
         config.steps,
         inputs.seed,
-        stack_of(encoder, "the student") if read or pairs else None,
+        stack_of(encoder, "the student") if any(term.reads_layers for term in objective) else None,
         {**stacks, **{ref: stack_shape(teacher.body) for ref, teacher in pairs.items()}},
         pairs,
         _words(config, inputs, encoder, through) if any(term.masks_words for term in objective) else None,

@@ -17,6 +17,7 @@ from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.self_distillation import SelfDistillation
 from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
+from retkd.objectives.unic import UNIC
 from retkd.objectives.virt import VIRT
 from retkd.stages.train import Config, run
 from retkd.students.dense import Dense
@@ -69,6 +70,19 @@ def test_layer_terms_resume_to_the_same_bytes_and_leave_nothing_in_the_student(
     assert all(row[name] > 0 for row in trace for name in names)
     assert trace[-1]["layer_mse"] < trace[0]["layer_mse"]
     alone, base = Encoder.load(tmp_path / "out" / "model"), Dense(base="b", layers=[1]).build(encoder_folder, "cpu")
+    assert alone.model.state_dict().keys() == base.model.state_dict().keys()
+
+
+def test_a_ladder_of_blocks_resumes_to_the_same_bytes_and_is_left_behind(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path
+) -> None:
+    """It reads the student's blocks and stored vectors of its teachers; what it draws goes on after a stop."""
+    terms = [UNIC(models=["teacher", "base"], blocks=True), InfoNCE(weight=0.1)]
+    config = Config(student=Dense(base="base"), objective=terms, **OPTIMISATION)
+    trained_in_two_sittings(config, ready(), tmp_path, monkeypatch)
+    trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    assert all(row["unic"] > 0 for row in trace)
+    alone, base = Encoder.load(tmp_path / "out" / "model"), Encoder.load(encoder_folder)
     assert alone.model.state_dict().keys() == base.model.state_dict().keys()
 
 
