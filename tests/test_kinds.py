@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retkd import runner, trec
+from retkd import candidates, runner, trec
 from retkd.ask import ask
 from retkd.encoders.sparse_encoder import SparseEncoder
 from retkd.errors import RecipeError
@@ -143,17 +143,31 @@ def test_every_system_is_evaluated_and_the_student_is_its_own_brute_force(ran: A
         assert [score for _, score in found] == pytest.approx([row[doc_ids.index(d)] for d, _ in found], abs=1e-3)
 
 
-def peer_scores(kind: str, model: Path, folder: Path) -> tuple[np.ndarray, list[str], list[str]]:
+def peer_scores(kind: str, model: Path, folder: Path, split: str = "test") -> tuple[np.ndarray, list[str], list[str]]:
     import sentence_transformers
 
     names = {"late_interaction": "MultiVectorEncoder", "asymmetric": "SentenceTransformer"}
     peer = getattr(sentence_transformers, names.get(kind, "SparseEncoder"))(str(model), device="cpu")
     collection = opened(folder / "collection", folder / "cache")
-    documents, queries = list(collection.documents()), collection.queries("test")
+    documents, queries = list(collection.documents()), collection.queries(split)
     left, right = peer.encode_query([q.text for q in queries]), peer.encode_document([d.full_text for d in documents])
     scores = peer.similarity(left, right)
     scores = scores.to_dense() if scores.is_sparse else scores
     return scores.numpy(), [d.doc_id for d in documents], [q.query_id for q in queries]
+
+
+@pytest.mark.parametrize("kind", ["sparse", "inference_free", "late_interaction"])
+def test_a_round_mines_with_the_student_before(kind: str, tmp_path: Path) -> None:
+    """What the second round's candidates are is what the first round's student ranks first."""
+    recipe = load(written(tmp_path, KINDS[kind]), ["rounds={count: 2}"])
+    told = runner.run(recipe, Workspace(tmp_path / "runs"))
+    scores, doc_ids, query_ids = peer_scores(kind, artifact(told, "train_round1") / "model", tmp_path, "train")
+    mined = candidates.read(artifact(told, "mine_round2") / "train", ["query_id", "doc_id", "source"])
+    assert set(mined.column("source").to_pylist()) <= {recipe.stages["train"].student.kind, "qrels"}
+    for query_id, row in zip(query_ids, scores, strict=True):
+        best = sorted(zip(-row, doc_ids, strict=True))[:4]
+        found = [r["doc_id"] for r in mined.to_pylist() if r["query_id"] == query_id]
+        assert {doc_id for score, doc_id in best if score < 0} <= set(found)
 
 
 def test_retkd_search_asks_the_student(ran: Any) -> None:

@@ -8,17 +8,25 @@ from retkd.errors import RecipeError, did_you_mean
 from retkd.parts import ModelInput
 from retkd.references import put, references
 from retkd.students import STUDENTS
+from retkd.students.adaptations import ADAPTATIONS
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
 
 SCORED_BY = {"encoder": "bi_encoder", "sparse_encoder": "sparse", "late_interaction_encoder": "late_interaction"}
 """What a student represents -> the kind of teacher that scores with it."""
+MINED_BY = {"encoder": "dense", "sparse_encoder": "sparse", "late_interaction_encoder": "late_interaction"}
+"""What a student represents -> the kind of miner that finds its nearest documents."""
 
 
 def scoring(student_kind: str, model: str) -> dict[str, str]:
     """A trained student of this kind as a teacher of a score stage."""
     return {"kind": SCORED_BY[STUDENTS[student_kind].REPRESENTS], "model": model}
+
+
+def mining(student_kind: str, model: str, depth: int) -> dict[str, Any]:
+    """A trained student of this kind as a miner."""
+    return {"kind": MINED_BY[STUDENTS[student_kind].REPRESENTS], "depth": depth, "model": model}
 
 
 def require_train(typed: "Recipe", name: str, shorthand: str, key: str) -> None:
@@ -44,9 +52,9 @@ def redirected(stages: Mapping[str, Any], typed: "Recipe", name: str, names: Map
 
 
 def going_on(student: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """A student that goes on from an earlier one of its kind, which has the layers that the written one keeps.
+    """A student that goes on from an earlier one of its kind, which has the layers that the written one keeps, and the like.
 
-    Raises :class:`RecipeError` where it is not made of one checkpoint.
+    Raises :class:`RecipeError` where it is not made of one checkpoint, or where each training makes it smaller.
     """
     if "base" not in student:
         raise RecipeError(
@@ -56,7 +64,17 @@ def going_on(student: Mapping[str, Any], base: str) -> dict[str, Any]:
             allowed="scratch",
             next_step="set `start: scratch`, or take a student of one tower",
         )
-    return {**{key: value for key, value in student.items() if key != "layers"}, "base": base}
+    adaptation = (student.get("adaptation") or {}).get("kind")
+    if adaptation is not None and ADAPTATIONS[adaptation].SHRINKS:
+        raise RecipeError(
+            f"with `start: previous` each student goes on from the one before, and would {adaptation} what is left of it",
+            where="start",
+            seen=f"the adaptation {adaptation}",
+            allowed="scratch",
+            next_step="set `start: scratch`, or prune in a train stage of its own and name it as `student.base`",
+        )
+    brought = STUDENTS[student["kind"]].BROUGHT
+    return {**{key: value for key, value in student.items() if key not in brought}, "base": base}
 
 
 def require_free(stages: Mapping[str, Any], added: Iterable[str], replaced: Iterable[str], shorthand: str) -> None:

@@ -22,7 +22,7 @@ from pydantic import Field
 from retkd.errors import RecipeError
 from retkd.parts import Part
 from retkd.selection.repeats import Disagreement
-from retkd.strategies.copies import going_on, inserted, redirected, require_free, require_train, scoring
+from retkd.strategies.copies import going_on, inserted, mining, redirected, require_free, require_train, scoring
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -57,8 +57,8 @@ def with_rounds(stages: dict[str, Any], typed: "Recipe", rounds: Rounds) -> tupl
             for name in reversed(chain):
                 added[names[name]] = redirected(stages, typed, name, names)
             mine = added[names[chain[-1]]]
-            kind = "sparse" if typed.stages[rounds.train].student.REPRESENTS == "sparse_encoder" else "dense"
-            nearest = {"kind": kind, "depth": typed.stages[chain[-1]].miner.depth, "model": previous}
+            depth = typed.stages[chain[-1]].miner.depth
+            nearest = mining(typed.stages[rounds.train].student.kind, previous, depth)
             mine["miner"] = _miner(stages[chain[-1]]["miner"], nearest, rounds)
             if typed.stages[rounds.train].evaluate_every is None:
                 mine["splits"] = ["train"]

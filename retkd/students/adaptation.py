@@ -13,9 +13,11 @@ class Adaptation(Part):
     """Another way than training all weights of the student throughout.
 
     ``READS_PASSES``: it needs each pass as it is, in one process, and not one that is shared or made again.
+    ``SHRINKS``: it makes the student smaller, and would again in a training that goes on from that student.
     """
 
     READS_PASSES: ClassVar[bool] = False
+    SHRINKS: ClassVar[bool] = False
 
     def companion(self, encoder: "Encoder", base: str) -> "Companion":
         """What goes along with this training. ``base`` is the recipe's name of the student's base."""

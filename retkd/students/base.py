@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 class Student(Part):
     """``GIVES`` is what a stage that trains this student gives, ``REPRESENTS`` the kind of encoder that it then is;
-    ``TEMPERATURE`` suits InfoNCE on its scores."""
+    ``TEMPERATURE`` suits InfoNCE on its scores. ``BROUGHT``: the fields that a trained one answers by itself, so that a
+    student whose base it is does not ask for them again."""
 
     GIVES: ClassVar[str] = "encoder"
     REPRESENTS: ClassVar[str] = "encoder"
     TEMPERATURE: ClassVar[float] = 0.05
+    BROUGHT: ClassVar[tuple[str, ...]] = ()
 
     def made(self, models: "Mapping[str, Model]", device: str, collection: Collection | None = None) -> "Encoder":
         """The untrained student. ``models`` holds those that the fields name, ``collection`` what a student may be made for."""
@@ -55,6 +57,8 @@ class Student(Part):
 
 class OneTransformer(Student):
     """A student out of one checkpoint."""
+
+    BROUGHT: ClassVar[tuple[str, ...]] = ("layers",)
 
     base: AnyModel
     layers: Layers = None

@@ -21,6 +21,7 @@ class Dense(OneTransformer):
     transformers folder gets mean pooling."""
 
     LATER: ClassVar[tuple[str, ...]] = ("initialisation", "adaptation")
+    BROUGHT: ClassVar[tuple[str, ...]] = ("layers", "initialisation")
 
     kind: Literal["dense"] = "dense"
     initialisation: list[AnyInheritance] = Field(

@@ -24,6 +24,7 @@ class LateInteraction(OneTransformer):
     GIVES: ClassVar[str] = "late_interaction_encoder"
     REPRESENTS: ClassVar[str] = "late_interaction_encoder"
     TEMPERATURE: ClassVar[float] = 1.0
+    BROUGHT: ClassVar[tuple[str, ...]] = ("layers", "dim", "skip")
 
     kind: Literal["late_interaction"] = "late_interaction"
     base: LateInteractionBase

@@ -38,6 +38,7 @@ class Prune(Adaptation):
     LATER: ClassVar[tuple[str, ...]] = ("width", "sublayers", "two_sided")
     REVISION: ClassVar[int] = 2  # masks of whole layers settle at the sparsity asked for
     READS_PASSES: ClassVar[bool] = True
+    SHRINKS: ClassVar[bool] = True
 
     kind: Literal["prune"] = "prune"
     sparsity: float = Field(gt=0.0, lt=1.0, description="the share of the layers' parameters that goes, at least")

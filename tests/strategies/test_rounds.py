@@ -58,6 +58,25 @@ def test_students_go_on_from_each_other_or_begin_anew(whole: Recipe, tmp_path: P
         assert told(scratch, name)["student"] == students[0]
 
 
+def test_what_made_a_student_smaller_is_not_done_to_it_again(tmp_path: Path) -> None:
+    path = written(tmp_path, ROUNDS)
+    smaller = "stages.train.student.initialisation=[{kind: factorised, rank: 64}]"
+    students = [told(load(path, [smaller]), name)["student"] for name in ("train_round1", "train_round2", "train")]
+    assert [len(student["initialisation"]) for student in students] == [1, 0, 0]
+    pruned = "stages.train.student.adaptation={kind: prune, sparsity: 0.5}"
+    with pytest.raises(RecipeError) as error:
+        load(path, [pruned])
+    assert str(error.value) == (
+        "with `start: previous` each student goes on from the one before, and would prune what is left of it\n"
+        "  where: start\n"
+        "  seen: the adaptation prune\n"
+        "  allowed: scratch\n"
+        "  next step: set `start: scratch`, or prune in a train stage of its own and name it as `student.base`"
+    )
+    assert load(path, [pruned, "rounds.start=scratch"])
+    assert load(path, ["stages.train.student.adaptation={kind: lora}"])
+
+
 def test_the_miner_can_be_fused_with_the_first(tmp_path: Path) -> None:
     recipe = load(written(tmp_path, ROUNDS), ["rounds.miner=fused", "stages.mine.miner.depth=30"])
     miner = told(recipe, "mine_round2")["miner"]
@@ -162,13 +181,15 @@ def test_errors_of_the_student_before_are_seen_more_often(tmp_path: Path) -> Non
     )
 
 
-def test_errors_of_a_sparse_student_are_told_by_its_own_scores(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sparse", "late_interaction"])
+def test_a_student_of_another_kind_mines_and_tells_its_errors_by_its_own_scores(tmp_path: Path, kind: str) -> None:
     text = ERRORS[: ERRORS.index("  index:")] + ERRORS[ERRORS.index("rounds:") :]
-    sparse = {"{kind: dense, base: /models/base, layers: [0, 2]}": "{kind: sparse, base: /models/base}"}
-    recipe = load(written(tmp_path, text, **sparse))
+    other = {"{kind: dense, base: /models/base, layers: [0, 2]}": f"{{kind: {kind}, base: /models/base}}"}
+    recipe = load(written(tmp_path, text, **other))
     student = told(recipe, "score_round2")["teachers"]["student"]
-    assert (student["kind"], student["model"]) == ("sparse", "train_round1")
-    assert told(recipe, "mine_round2")["miner"]["kind"] == "sparse"
+    assert (student["kind"], student["model"]) == (kind, "train_round1")
+    miner = told(recipe, "mine_round2")["miner"]
+    assert (miner["kind"], miner["model"]) == (kind, "train_round1")
 
 
 def test_errors_need_a_score_and_a_select_stage_and_a_free_column(tmp_path: Path) -> None:
