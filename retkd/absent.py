@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from retkd.recipe import Recipe
     from retkd.stage import Runtime
 
-OFFLINE = "asked of the hub, which is set offline, and not kept here; fetch it first, or unset HF_HUB_OFFLINE"
+OFFLINE = ModelError(
+    "asked of the hub, which is set offline, and not kept here", next_step="fetch it first, or unset HF_HUB_OFFLINE"
+)
 
 
 def absent(recipe: "Recipe", digests: FileDigests) -> list[str]:
@@ -24,14 +26,21 @@ def absent(recipe: "Recipe", digests: FileDigests) -> list[str]:
 
 
 def _models(recipe: "Recipe", digests: FileDigests) -> Iterator[str]:
-    for ref in dict.fromkeys(ref for name in recipe.stages for ref in models_of(recipe.stages, name)):
-        of_hub = not ref.startswith(("package:", ".", "/", "~")) and ref.count("/") == 1
-        if of_hub and not _offline():
-            continue
-        try:
-            resolve(ref, digests)
-        except ModelError as error:
-            yield f"{ref}: {OFFLINE if of_hub else f'{error.what}; {error.next_step}'}"
+    for ref in dict.fromkeys(ref for name in recipe.stages for ref in models_of(recipe.stages, name).values()):
+        if (error := absent_model(ref, digests)) is not None:
+            yield f"{ref}: {error.what}; {error.next_step}"
+
+
+def absent_model(ref: str, digests: FileDigests) -> ModelError | None:
+    """Why a model is not to be had, as far as is known without asking a hub; ``None`` where it is here, or a hub may have it."""
+    of_hub = not ref.startswith(("package:", ".", "/", "~")) and ref.count("/") == 1
+    if of_hub and not _offline():
+        return None
+    try:
+        resolve(ref, digests)
+    except ModelError as error:
+        return OFFLINE if of_hub else error
+    return None
 
 
 def _offline() -> bool:

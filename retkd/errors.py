@@ -61,9 +61,10 @@ class RecipeError(RetkdError):
         return "\n".join(lines)
 
 
-def in_recipe(error: RetkdError, where: str) -> RecipeError:
+def in_recipe(error: RetkdError, where: str, seen: object = None) -> RecipeError:
     """What a model or a runtime denies, as a problem of the key that asks for it."""
-    return RecipeError(error.what, where=where, seen=error.seen, allowed=error.allowed, next_step=error.next_step)
+    seen = error.seen if seen is None else seen
+    return RecipeError(error.what, where=where, seen=seen, allowed=error.allowed, next_step=error.next_step)
 
 
 class DataError(RetkdError):

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retkd import workspace as ws
+from retkd.absent import absent_model
 from retkd.collections.base import Collection, chosen_splits
 from retkd.collections.generated import WithTrainQueries
 from retkd.digests import differences
-from retkd.errors import RecipeError
+from retkd.errors import RecipeError, in_recipe
 from retkd.keys import key_inputs, key_of
 from retkd.models import resolve
 from retkd.references import files_of, inputs_of, model_folders, models_of, queries_of, run_order
@@ -117,6 +118,24 @@ class Resolver:
             for key, path in ((k.removesuffix(".*"), p) for k, p in files_of(self.recipe.stages, name).items())
             if not Path(path).expanduser().is_file()
         ]
+        self._require(problems)
+
+    def lacks_models(self, name: str) -> bool:
+        """Whether a stage reads a model that is not to be had, so that nobody can tell whether it stands."""
+        found = models_of(self.recipe.stages, name).values()
+        return any(absent_model(ref, self.workspace.digests) is not None for ref in found)
+
+    def require_models(self, names: Sequence[str]) -> None:
+        """Raise :class:`RecipeError` with every model that these stages read and that is not to be had, where it stands first."""
+        digests = self.workspace.digests
+        told: dict[str, str] = {}
+        for name in names:
+            for key, ref in models_of(self.recipe.stages, name).items():
+                told.setdefault(ref, f"key stages.{name}.{key}")
+        missing = {ref: absent_model(ref, digests) for ref in told}
+        self._require([in_recipe(error, told[ref], ref) for ref, error in missing.items() if error is not None])
+
+    def _require(self, problems: list[RecipeError]) -> None:
         if problems:
             told = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             raise RecipeError(f"the recipe {self.recipe.name} cannot be run: {told}", problems=problems)
@@ -129,10 +148,10 @@ class Resolver:
 
     def models(self, name: str) -> dict[str, Model]:
         """Every model that a stage names: outside ones, and ``model/`` of the stages that train one."""
-        for ref in models_of(self.recipe.stages, name):
+        for ref in models_of(self.recipe.stages, name).values():
             if ref not in self._models:
                 self._models[ref] = resolve(ref, self.workspace.digests)
-        found = {ref: self._models[ref] for ref in models_of(self.recipe.stages, name)}
+        found = {ref: self._models[ref] for ref in models_of(self.recipe.stages, name).values()}
         for other in inputs_of(self.recipe.stages, name):
             folder = self.artifacts[other] / "model"
             if folder.is_dir():

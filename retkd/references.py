@@ -87,10 +87,10 @@ def queries_of(stages: dict[str, Any], name: str) -> str | None:
     return queries_of(stages, candidates)
 
 
-def models_of(stages: dict[str, Any], name: str) -> list[str]:
-    """The models outside the recipe that stage ``name`` reads."""
-    found = [v for _, marker, v in marked(stages[name]) if isinstance(marker, ModelInput)]
-    return list(dict.fromkeys(value for value in found if named_stage(stages, value) is None))
+def models_of(stages: dict[str, Any], name: str) -> dict[str, str]:
+    """The models outside the recipe that stage ``name`` reads: dotted key -> as written."""
+    found = {".".join(map(str, at)): v for at, marker, v in marked(stages[name]) if isinstance(marker, ModelInput)}
+    return {key: value for key, value in found.items() if named_stage(stages, value) is None}
 
 
 def files_of(stages: dict[str, Any], name: str) -> dict[str, str]:

@@ -66,11 +66,14 @@ def run(
     wanted = names if names is not None else chosen(recipe)
     resolver.require_splits(wanted)
     resolver.require_files(wanted)
+    resolver.require_models(wanted)
     for split in resolver.passed_over(wanted):
         say(
             f"the split {split!r} of the collection is not read: name it in `splits`, or rename it to train, dev or test"
         )
     for name in run_order(recipe.stages):
+        if name not in wanted and resolver.lacks_models(name):
+            continue
         step = resolver.step(name)
         if step.action != "skip":
             if name not in wanted:

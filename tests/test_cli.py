@@ -249,7 +249,10 @@ def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd, monkeypatch: 
 def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "quickstart" in retkd("ls")[1]
     assert "hnsw" in retkd("ls", "indexes")[1]
-    assert "bm25, lucene, dense, sparse, run_file, random, responses, stage, fused" in retkd("ls", "kinds")[1]
+    assert (
+        "bm25, lucene, dense, sparse, late_interaction, run_file, random, responses, stage, fused"
+        in retkd("ls", "kinds")[1]
+    )
     target = tmp_path / "my.yaml"
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
@@ -457,6 +460,29 @@ def test_validate_says_which_device_package_and_hub_are_not_here(
     ]
     monkeypatch.setattr("retkd.absent.find_spec", lambda name: object())
     assert "not here" not in retkd("validate", recipe, "--set", "runtime.executor=ray")[1]
+
+
+def test_a_run_does_not_begin_without_a_model_that_a_late_stage_needs(
+    retkd: Retkd, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the hub offline also a model of a hub; else nobody knows before it is asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    changes = (
+        "--set",
+        "stages.train.student.base=no-such-org/model",
+        "--set",
+        "stages.teach.base=package:no_such/model",
+    )
+    code, _, err = retkd("run", recipe, *changes, "--workspace", tmp_path / "runs")
+    assert code == 2
+    assert "cannot be run: 2 problems" in err
+    assert (
+        "key stages.train.student.base\n      seen: no-such-org/model\n      next step: fetch it first, or unset" in err
+    )
+    assert "the package no_such that carries the model is not installed\n      where: key stages.teach.base\n" in err
+    assert list((tmp_path / "runs").glob("artifacts/*")) == []
+    code, _, err = retkd("run", recipe, *changes, "--only", "mine", "--workspace", tmp_path / "runs")
+    assert code == 0, err
 
 
 def test_a_collection_with_nothing_to_evaluate_on_is_told_before_anything_runs(

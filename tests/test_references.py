@@ -122,8 +122,9 @@ def test_inputs_are_stages_and_models_are_what_stands_outside(tmp_path: Path) ->
     stages = load(written(tmp_path, NO_CONTROLS)).stages
     assert inputs_of(stages, "evaluate") == ["train", "index", "score"]
     assert inputs_of(stages, "mine") == []
-    assert (models_of(stages, "score"), models_of(stages, "train")) == (["/models/teacher"], ["/models/base"])
-    assert models_of(stages, "evaluate") == []
+    assert models_of(stages, "score") == {"teachers.ce.model": "/models/teacher"}
+    assert models_of(stages, "train") == {"student.base": "/models/base"}
+    assert models_of(stages, "evaluate") == {}
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_a_stage_that_gives_several_models(tmp_path: Path) -> None:
     path = written(tmp_path, text, **{"model: train, index: index": "model: train:exit2, index: index"})
     stages = load(path).stages
     assert inputs_of(stages, "index") == ["train"]
-    assert models_of(stages, "index") == []
+    assert models_of(stages, "index") == {}
     assert model_folders(stages, "index") == {"train:exit2": ("train", "models/exit2")}
     assert set(inputs_of(stages, "evaluate")) >= {"train", "index"}
     assert run_order(stages).index("train") < run_order(stages).index("index")

@@ -147,12 +147,12 @@ class TranslatedCollection(Collection):
         """All queries of a language in the split as its collection has it, by shared ids."""
         source = self._source(split)
         if (language, source) not in self._asked:
-            own = self._by_shared_id(language, self._parts[language].all_queries(source))
+            own = self._by_shared_id(language, source, self._parts[language].all_queries(source))
             self._asked[language, source] = [replace(q, query_id=key, language=language) for key, q in own.items()]
         return self._asked[language, source]
 
-    def _by_shared_id(self, language: str, queries: Iterable[Query]) -> dict[str, Query]:
-        """Those of the language. Two with one id raise :class:`DataError`."""
+    def _by_shared_id(self, language: str, split: str, queries: list[Query]) -> dict[str, Query]:
+        """Those of the language. None at all, and two with one id, raise :class:`DataError`."""
         found: dict[str, Query] = {}
         for query in queries:
             shared = self._told.languages[language].shared(query.query_id)
@@ -167,6 +167,16 @@ class TranslatedCollection(Collection):
                     next_step="put what differs between them into a group",
                 )
             found[shared] = query
+        if not found:
+            told = self._told.languages[language]
+            key = "prefix" if told.query_id_pattern is None else "query_id_pattern"
+            raise DataError(
+                f"no query of the split {split!r} is of the language {language!r}",
+                where=f"collection.languages.{language}.{key}",
+                seen=f"{getattr(told, key)!r}, and {len(queries):,} queries such as {queries[0].query_id!r}",
+                allowed="what the ids of the language's queries begin with (prefix), or match as a whole (query_id_pattern)",
+                next_step="correct it, or give the language's own collection the file of its queries, by `qrels`",
+            )
         return found
 
     def _judged_in(self, split: str, queries: list[Query]) -> list[Query]:

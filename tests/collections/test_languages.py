@@ -192,6 +192,22 @@ def test_a_pattern_that_can_join_nothing_is_refused(captions: Path, pattern: str
         captioned(captions, german=pattern)
 
 
+def test_a_pattern_or_prefix_of_no_query_is_told(captions: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        captioned(captions, "de", "(.+#)fr(.+)").queries("dev")
+    assert str(error.value) == (
+        "no query of the split 'dev' is of the language 'de'\n"
+        "  where: collection.languages.de.query_id_pattern\n"
+        "  seen: '(.+#)fr(.+)', and 3 queries such as '7#de1'\n"
+        "  allowed: what the ids of the language's queries begin with (prefix), or match as a whole (query_id_pattern)\n"
+        "  next step: correct it, or give the language's own collection the file of its queries, by `qrels`"
+    )
+    part = {"collection": {"kind": "beir", "path": captions, "qrels": {"dev": "dev-de"}}, "prefix": "fr-"}
+    view = Translations(languages={"de": part}, queries="de", documents="de").open(tmp_path / "cache")
+    with pytest.raises(DataError, match=r"languages.de.prefix\n  seen: 'fr-', and 3 queries such as '7#de1'"):
+        view.queries("dev")
+
+
 def test_a_pattern_that_gives_two_queries_one_id_is_told(captions: Path) -> None:
     with pytest.raises(DataError) as error:
         captioned(captions, "de", "(.+)#de.").queries("dev")
