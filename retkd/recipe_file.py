@@ -170,7 +170,7 @@ def _extended(path: Path, name: str) -> Path:
     if beside.is_file():
         return beside
     try:
-        return located(Path(Path(name).name)).resolve()
+        return located(Path(*(part for part in Path(name).parts if part != ".."))).resolve()
     except RecipeError as error:
         raise RecipeError(
             "the recipe that this one extends is not there",

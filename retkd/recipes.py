@@ -50,18 +50,28 @@ def _begins(line: str) -> bool:
 def copied(source: Path, target: Path) -> str:
     """The text of a recipe that is copied to ``target``.
 
-    Its `name` becomes the file's, so that the runs do not mix, and the commands of its head name the copy. Its expected
-    numbers become a comment: a copy is there to be changed, and then they hold no more.
+    Its `name` becomes the file's, so that the runs do not mix, and the commands of its head name the copy. What it extends
+    is named as `retkd ls` does, for another file may stand where the copy's path would lead. Its expected numbers become a
+    comment: a copy is there to be changed, and then they hold no more.
     """
     command, own = f"retkd run {target}", rf"^(#.*: +)retkd run (?:\S*/)?{re.escape(source.stem)}(?:\.yaml)?(?!\S)"
     head = f"# Command: {command}   (a copy of {source.name}, whose numbers follow)"
     hint = f"# What {source.name} reaches; without the `# ` of these lines the copy has to reach it too.\n"
     text = source.read_text(encoding="utf-8")
     text = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^extends: (\S+)$", lambda found: f"extends: {_known_as(source, found[1])}", text, flags=re.MULTILINE
+    )
     text = re.sub(r"^# Command: .*$", lambda found: head, text, flags=re.MULTILINE)
     text = re.sub(own, lambda found: found[1] + command, text, flags=re.MULTILINE)
     numbers = re.compile(r"^expected:.*\n?(?: .*\n?)*", flags=re.MULTILINE)
     return numbers.sub(lambda found: hint + re.sub(r"^(?=.)", "# ", found[0], flags=re.MULTILINE), text)
+
+
+def _known_as(source: Path, extended: str) -> str:
+    """The name of the recipe that comes with retkd and that ``source`` extends; the path as written where it is none."""
+    path = (source.parent / extended).resolve()
+    return next((name for name, known in _recipes() if known.resolve() == path), extended)
 
 
 def listed() -> list[tuple[str, str]]:

@@ -28,7 +28,8 @@ def pass_problems(recipe: "Recipe", lines: "Lines") -> list[RecipeError]:
 def readers(config: Any) -> Iterator[tuple[Path_, str]]:
     """(where in the stage, name) of what reads inside a train stage's passes."""
     if whole := config.student.needs_whole_passes:
-        yield ("student",), whole
+        adapted = getattr(config.student, "adaptation", None) is not None
+        yield ("student", "adaptation") if adapted else ("student",), whole
     for number, term in enumerate(config.objective if config.steps else []):
         for leaf in leaves([term]):
             if leaf.reads_layers:
@@ -41,7 +42,7 @@ def misfit(what: str, runtime: Runtime) -> RecipeError | None:
         return None
     seen = "runtime.grad_cache: true" if runtime.grad_cache else f"{processes.count()} processes of torchrun"
     return RecipeError(
-        f"{what} reads what stands inside the student, and of each pass its vectors alone are kept",
+        f"{what} needs whole training passes, and here the vectors of a pass alone are shared or kept",
         seen=seen,
         allowed="terms that read scores and vectors, and a student of one model that is trained as it is",
         next_step="--set runtime.grad_cache=false, with smaller batches"

@@ -269,7 +269,7 @@ def test_a_copy_of_a_recipe_may_reach_other_numbers(retkd: Retkd, tmp_path: Path
     target, source = tmp_path / "my.yaml", located(Path("methods/kl"))
     assert retkd("cp", "methods/kl", target)[0] == 0
     assert yaml.safe_load(source.read_text())["expected"]
-    written = yaml.safe_load(source.read_text()) | {"name": "my"}
+    written = yaml.safe_load(source.read_text()) | {"name": "my", "extends": "quickstart"}
     del written["expected"]
     assert yaml.safe_load(target.read_text()) == written
     last = source.read_text().splitlines()[-1]
@@ -279,6 +279,23 @@ def test_a_copy_of_a_recipe_may_reach_other_numbers(retkd: Retkd, tmp_path: Path
     code, out, err = retkd("validate", target)
     assert (code, "my.yaml: valid" in out) == (0, True), err
     assert "begins afresh, without share (budget small)" in err
+
+
+@pytest.mark.parametrize("name", ["methods/disco-sparse", "nightly/disco-sparse-xquad", "beir"])
+def test_a_copy_extends_what_its_original_does_wherever_it_lies(
+    retkd: Retkd, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the path that the original has leads to another file."""
+    monkeypatch.setenv("CONVERSATIONS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    for place in (tmp_path, tmp_path / "mine", tmp_path / "methods"):
+        place.mkdir(exist_ok=True)
+        for other in ("quickstart", "disco", "disco-sparse"):
+            (place / f"{other}.yaml").write_text("name: another\n")
+    target = tmp_path / "mine" / "copy.yaml"
+    assert retkd("cp", name, target)[0] == 0
+    code, out, err = retkd("validate", target)
+    assert (code, "copy.yaml: valid" in out) == (0, True), err
 
 
 def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def where_of(path: Path, *overrides: str) -> str:
     return " | ".join(line for line in lines if line.startswith(("- ", "where: ")))
 
 
-INSIDE = "reads what stands inside the student, and of each pass its vectors alone are kept"
+INSIDE = "needs whole training passes, and here the vectors of a pass alone are shared or kept"
 
 
 def test_terms_that_read_layers(tmp_path: Path) -> None:
@@ -46,4 +46,4 @@ def test_students_of_more_than_one_vector(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert load(path)
-    assert where_of(path, pruned) == f"- the adaptation 'prune' {INSIDE} | where: --set, key stages.train.student"
+    assert where_of(path, pruned) == f"- the adaptation 'prune' {INSIDE} | where: --set, key stages.train.student.adaptation"

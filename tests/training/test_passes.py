@@ -137,7 +137,7 @@ def test_what_needs_whole_passes_is_refused() -> None:
     with pytest.raises(RecipeError) as error:
         passes(Runtime(grad_cache=True), ["the objective 'ted'"])
     assert str(error.value) == (
-        "the objective 'ted' reads what stands inside the student, and of each pass its vectors alone are kept\n"
+        "the objective 'ted' needs whole training passes, and here the vectors of a pass alone are shared or kept\n"
         "  seen: runtime.grad_cache: true\n"
         "  allowed: terms that read scores and vectors, and a student of one model that is trained as it is\n"
         "  next step: --set runtime.grad_cache=false, with smaller batches"
