@@ -72,7 +72,7 @@ SELECTION = {
 
 IN_BATCH = "{kind: in_batch_kl, model: encoder}"
 VECTORS = ("vkd", "wcord", "gradient", "lelp", "mixup")
-LAYERS = ("minilm_v2", "hidden_cosine", "layer_mse", "ted", "token_relations", "virt")
+LAYERS = ("minilm_v2", "hidden_cosine", "layer_mse", "multi_scale", "ted", "token_relations", "virt")
 OBJECTIVES = {
     "kl": objective(KL),
     "kl+infonce": objective(KL, LABELS),

@@ -46,4 +46,7 @@ def test_students_of_more_than_one_vector(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert load(path)
-    assert where_of(path, pruned) == f"- the adaptation 'prune' {INSIDE} | where: --set, key stages.train.student.adaptation"
+    assert (
+        where_of(path, pruned)
+        == f"- the adaptation 'prune' {INSIDE} | where: --set, key stages.train.student.adaptation"
+    )

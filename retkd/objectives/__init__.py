@@ -34,6 +34,7 @@ from retkd.objectives.matryoshka import Matryoshka
 from retkd.objectives.minilm_v2 import MiniLMv2
 from retkd.objectives.mixup import Mixup
 from retkd.objectives.mlm import MLM
+from retkd.objectives.multi_scale import MultiScale
 from retkd.objectives.ofa import OFA
 from retkd.objectives.pld import PLD
 from retkd.objectives.quality_mix import QualityMix
@@ -104,6 +105,7 @@ OBJECTIVES: dict[str, type[Objective]] = registry(  # type: ignore[assignment]
     MiniLMv2,
     HiddenCosine,
     LayerMSE,
+    MultiScale,
     TED,
     TokenRelations,
     VIRT,

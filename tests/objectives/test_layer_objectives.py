@@ -19,6 +19,7 @@ from retkd.objectives.hidden_cosine import HiddenCosine
 from retkd.objectives.layer_mse import LayerMSE
 from retkd.objectives.lead import LEAD
 from retkd.objectives.minilm_v2 import MiniLMv2
+from retkd.objectives.multi_scale import MultiScale
 from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
 from retkd.objectives.virt import VIRT
@@ -40,6 +41,7 @@ TERMS: list[Any] = [
     LEAD(num_layers=1, in_batch=False, adaptive=False, **M),
     MiniLMv2(relation_heads=4, **M),
     LayerMSE(layers="uniform", **M),
+    MultiScale(layers="uniform", projection=True, **M),
     TED(**M),
     TokenRelations(num_tokens=24, **M),
     VIRT(**M),
@@ -50,6 +52,7 @@ SAME_WIDTH: list[Any] = [
     MiniLMv2(relation_heads=4, **M),
     LayerMSE(projection=False, layers="uniform", **M),
     HiddenCosine(layers=[(0, 0), (2, 2)], **M),
+    MultiScale(layers=[(1, 1), (2, 2)], spans=[1, 3], **M),
     TokenRelations(contrast=0.0, **M),
     VIRT(both_ways=True, **M),
 ]
@@ -342,3 +345,15 @@ def test_in_half_precision_the_sums_are_made_in_float32(term: Any, student: Enco
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected, rel=0.1)
     loss.backward()
+
+
+def test_multi_scale_weighs_its_scales_alike(student: Encoder, encoder_folder: Path) -> None:
+    """Of both scales the mean of each alone, though quarters are four times as many as whole texts."""
+    other = Encoder.load(tiny_encoder(encoder_folder.parent / "other-scale", seed=9))
+    batch = batch_of(student)
+    alone = [values(module(student, other, MultiScale(spans=[n], **M)), batch)["loss"] for n in (1, 4)]
+    both = values(module(student, other, MultiScale(spans=[1, 4], **M)), batch)["loss"]
+    assert alone[0] != pytest.approx(alone[1], rel=1e-2)
+    assert both == pytest.approx(sum(alone) / 2, rel=1e-5)
+    with pytest.raises(ValidationError, match=r"`spans` rise, each once: not \[2, 1\]"):
+        MultiScale(spans=[2, 1], **M)

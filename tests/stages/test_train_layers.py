@@ -14,6 +14,7 @@ from retkd.objectives.kl import KL
 from retkd.objectives.layer_mse import LayerMSE
 from retkd.objectives.lead import LEAD
 from retkd.objectives.minilm_v2 import MiniLMv2
+from retkd.objectives.multi_scale import MultiScale
 from retkd.objectives.self_distillation import SelfDistillation
 from retkd.objectives.ted import TED
 from retkd.objectives.token_relations import TokenRelations
@@ -31,6 +32,7 @@ LAYERS: list[Any] = [
     LEAD(redraw_every=2, pooling="mean", normalize=True, student_temperature=0.1, teacher_temperature=0.1, **M),
     MiniLMv2(relation_heads=4, weight=0.5, **M),
     LayerMSE(layers="uniform", **M),
+    MultiScale(projection=True, **M),
     TED(filtering=0.5, **M),
     TokenRelations(num_tokens=32, **M),
     VIRT(**M),
@@ -66,7 +68,7 @@ def test_layer_terms_resume_to_the_same_bytes_and_leave_nothing_in_the_student(
     config = Config(student=Dense(base="base", layers=[1]), objective=LAYERS, **OPTIMISATION)
     trained_in_two_sittings(config, ready(), tmp_path, monkeypatch)
     trace = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
-    names = ("lead", "minilm_v2", "layer_mse", "ted", "token_relations", "virt")
+    names = ("lead", "minilm_v2", "layer_mse", "multi_scale", "ted", "token_relations", "virt")
     assert all(row[name] > 0 for row in trace for name in names)
     assert trace[-1]["layer_mse"] < trace[0]["layer_mse"]
     alone, base = Encoder.load(tmp_path / "out" / "model"), Dense(base="b", layers=[1]).build(encoder_folder, "cpu")
