@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from retkd.reporting import figures, labels
+from retkd.reporting import figures, judged, labels
 from retkd.reporting.costs import leaves, peak_memory, sizes_and_speeds, stage_costs, total_wall
 from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
@@ -59,7 +59,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for module, names in ((figures, "number signed p_value percent plain"), (labels, "label tone spaced")):
+    words = ((figures, "number signed p_value percent plain"), (labels, "label tone spaced"), (judged, "drawn compared"))
+    for module, names in words:
         environment.filters |= {name: getattr(module, name) for name in names.split()}
     environment.filters["svg"] = Markup
     environment.filters["is_code"] = is_code

@@ -165,6 +165,22 @@ def test_a_person_can_judge_the_negatives(page):
         assert text in page
 
 
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({}, "no teacher has scored these lists"),
+        ({"ce": {"negative": None, "positive": None}}, "no teacher has scored these lists"),
+        ({"ce": {"negative": 4.5, "positive": None}}, "no teacher has scored one of them and its positive"),
+    ],
+)
+def test_negatives_that_no_teacher_compares_with_a_positive_are_not_counted(evidence, scores, told):
+    """A 0 there would read as a clean bill."""
+    negatives = [{**made.negative_to_judge(), "scores": scores, "above": []}]
+    page = render(replace(evidence, audits={"select": {**evidence.audits["select"], "negatives_to_judge": negatives}}))
+    assert f"Are these negatives? 1 drawn at random; {told}</span>" in page
+    assert "above the positive" not in page
+
+
 def test_the_share_of_false_negatives_has_its_interval_and_each_filter_its_row(page):
     words = " ".join(re.sub(r"<[^>]+>|&nbsp;|\xa0", " ", page).split())
     assert "by the judgements of the split human, relevant from grade 2" in words
