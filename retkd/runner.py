@@ -42,8 +42,6 @@ def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = No
         step = resolver.step(name)
         if step.action == "skip":
             resolver.stand(step)
-        if step.action == "resume" and step.artifact is not None and ws.busy(step.artifact):
-            step = replace(step, why="another process is at work here")
         if names is None or name in names:
             steps.append(step)
     workspace.digests.save()
