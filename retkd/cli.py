@@ -203,11 +203,15 @@ def search(
     workspace: WorkspacePath = WORKSPACE,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line")] = False,
 ) -> None:
-    """Ask the student that was trained last."""
+    """Ask the student of the latest run, or of a recipe."""
     from retkd import screen
-    from retkd.ask import ask
+    from retkd.ask import ask, whose
+    from retkd.progress import say
 
-    screen.answers(ask(query, workspace, recipe, k), as_json)
+    found = ask(query, workspace, recipe, k)
+    if recipe is None:
+        say(f"{whose(workspace)}; another: --recipe NAME")
+    screen.answers(found, as_json)
 
 
 @app.command()

@@ -123,7 +123,8 @@ def answers(found: Sequence["Answer"], as_json: bool) -> None:
 
 
 def copied(told: "Copied") -> None:
-    """What was written, whose scores, what was left out, and what this format cannot hold."""
+    """Whose rows on standard error; what was written, whose scores, what was left out, and what this format cannot hold."""
+    _err(told.origin)
     scores = f"scores of {told.teacher}" if told.teacher else "no scores"
     lines = [f"{told.num_lists:,} lists, {scores} -> {told.target}"]
     lines += [f"left out: {count:,} {reason}" for reason, count in told.dropped.items()]

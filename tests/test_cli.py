@@ -1,6 +1,7 @@
 """The commands as a person types them, on the tiny recipe."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -196,6 +197,21 @@ def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
     assert all(answer["text"] for answer in found)
 
 
+def test_search_says_whose_student_answers_where_none_was_named(
+    retkd: Retkd, workspace: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(workspace, tmp_path / "own")
+    gap = json.loads((own / "tiny" / "summary.json").read_text())["gap"]
+    os.utime(own / "tiny" / "served.json", (0, 86400))
+    whose = f"the student of tiny, nDCG@10 {gap['student']:.3f} on test; run of 1970-01-02 00:00 UTC; another: --recipe NAME\n"
+    _, out, err = retkd("search", "baco", "--workspace", own)
+    assert err.endswith(whose)
+    code, named, err = retkd("search", "baco", "--workspace", own, "--recipe", "tiny")
+    assert (code, named, "the student of" in err) == (0, out, False)
+    (own / "tiny" / "summary.json").write_text(json.dumps({"stages": {}, "gap": gap}))
+    assert "the student of tiny; run of" in retkd("search", "baco", "--workspace", own)[2]
+
+
 def test_search_for_nothing_is_refused(retkd: Retkd, workspace: Path) -> None:
     code, out, err = retkd("search", " ", "--workspace", workspace)
     assert (code, out) == (1, "")
@@ -282,15 +298,16 @@ def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tm
     assert "flagembedding" in retkd("ls", "formats")[1]
     target = tmp_path / "bge.jsonl"
     here = ("--workspace", workspace, "--recipe", "tiny")
-    code, out, _ = retkd("cp", "select", target, "--to", "flagembedding", "--teacher", "both", *here)
-    assert code == 0
+    code, out, err = retkd("cp", "select", target, "--to", "flagembedding", "--teacher", "both", *here)
+    assert (code, err) == (0, "rows of the stage select of the recipe tiny, texts of the recipe tiny\n")
     records = [json.loads(line) for line in target.read_text().splitlines()]
     assert f"{len(records)} lists, scores of both -> {target}" in " ".join(out.split("\n"))
     assert "this format loses grades above 1" in out
     assert all(len(record["neg"]) == len(record["neg_scores"]) for record in records)
     artifact = workspace / "artifacts" / json.loads((workspace / "tiny" / "stages.json").read_text())["select"]
     again = tmp_path / "again.jsonl"
-    assert retkd("cp", artifact, again, "--to", "flagembedding", "--teacher", "both", *here)[0] == 0
+    code, _, err = retkd("cp", artifact, again, "--to", "flagembedding", "--teacher", "both", *here)
+    assert (code, err) == (0, f"rows of the artifact {artifact.name}, texts of the recipe tiny\n")
     assert again.read_bytes() == target.read_bytes()
     part = next((artifact / "train").glob("*.parquet"))
     assert retkd("cp", part, tmp_path / "nemo", "--to", "nemo", "--teacher", "ce", *here)[0] == 0
