@@ -162,6 +162,13 @@ def test_verify_finds_a_flipped_byte(retkd: Retkd, recipe: Path, tmp_path: Path)
     code, out, _ = retkd("verify", "--workspace", tmp_path)
     assert code == 1
     assert "content is not what the manifest says" in out
+    folder = part.parent.parent
+    step = f"next step: delete {folder} and run tiny again: its stage mine is made anew"
+    assert out.splitlines()[1:] == [step, "2 artifacts, 1 problems"]
+    shutil.rmtree(folder)
+    assert retkd("mine", recipe, "--workspace", tmp_path)[0] == 0
+    assert part.read_bytes() != content
+    assert retkd("verify", "--workspace", tmp_path)[0] == 0
 
 
 def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) -> None:
@@ -172,7 +179,7 @@ def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) 
     for folder in (published, left_over, at_work):
         folder.mkdir(parents=True)
         (folder / "part").write_text("rows")
-    publish(published, {"kind": "mine"})
+    publish(published, {"kind": "mine", "stage": "mine", "recipe": "tiny", "key_inputs": {}})
     with locked(at_work):
         code, out, _ = retkd("verify", "--workspace", tmp_path)
     assert code == 0
