@@ -45,11 +45,12 @@ def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str], as_
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """What Ctrl-C leaves, told before it ends the run."""
+    """What Ctrl-C leaves, told before it ends the run: the step of a training, if it says which."""
     try:
         yield
-    except KeyboardInterrupt:
-        _err("stopped: finished stages, shards and checkpoints are kept; the same command goes on from there")
+    except KeyboardInterrupt as stopped:
+        kept = str(stopped) or "finished stages, shards and checkpoints are kept"
+        _err(f"stopped: {kept}; the same command goes on from there")
         raise
 
 
