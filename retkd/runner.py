@@ -1,6 +1,7 @@
 """Run a recipe: skip what stands, resume what was cut short, run the rest, write the summary."""
 
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -60,7 +61,7 @@ def run(
     Stages that are not among ``names`` must stand where a chosen one reads them; else :class:`WorkspaceError`.
     Of several processes the first calls this, and the others :func:`follow`.
     """
-    resolver = Resolver(recipe, workspace)
+    began, resolver = time.monotonic(), Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
     resolver.require_splits(wanted)
     resolver.require_files(wanted)
@@ -85,6 +86,7 @@ def run(
     folder = workspace.recipe_folder(recipe.name)
     told = summary(recipe, resolver.artifacts, resolver.manifests, folder)
     told["expected"] = expectations(recipe, told)
+    told["wall_seconds"] = round(time.monotonic() - began, 3)
     _write_results(resolver, wanted, told)
     return told
 

@@ -144,15 +144,20 @@ def pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def history(rows: Sequence[dict[str, Any]], measure: str) -> None:
-    """One row per run and split."""
+    """One row per run and split. A run's minutes are its own: what stood before is not counted."""
+    from retkd.reporting.figures import percent
+
     names = list(dict.fromkeys(name for row in rows for name in row))
     shown = Table(title=measure, box=None, pad_edge=False)
     for name in names:
         shown.add_column(name, justify="left" if name in ("when", "recipe", "split") else "right")
     for row in rows:
-        told = {**row, "minutes": f"{row['minutes']:.1f}"}
+        minutes = None if row["minutes"] is None else f"{row['minutes']:.1f}"
+        told = {**row, "minutes": minutes, "closed": None if row["closed"] is None else percent(row["closed"], 1)}
         shown.add_row(*[_cell(told.get(name)) for name in names])
     console().print(shown)
+    if any(row["minutes"] is None for row in rows):
+        _err("minutes -: that run was kept before runs told how long they took themselves")
 
 
 def _cell(value: object) -> str:

@@ -57,6 +57,7 @@ def test_a_run_leaves_summary_report_exports_and_what_to_ask(workspace: Path) ->
     assert set(told["splits"]["test"]["student"]["nDCG@10"]) >= {"mean", "low", "high", "p_value"}
     assert set(told["gap"]) >= {"measure", "control", "student", "teacher", "closed", "p_value"}
     assert told["stages"]["train"]["wall_seconds"] > 0
+    assert told["wall_seconds"] > 0.9 * sum(stage["wall_seconds"] for stage in told["stages"].values())
     assert told["stages"]["train"]["peak_memory_mib"] > 50
     exported = Path(told["exports"]["export"])
     assert (exported / "onnx" / "model.onnx").is_file()
@@ -67,6 +68,8 @@ def test_a_run_leaves_summary_report_exports_and_what_to_ask(workspace: Path) ->
 def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: Path, workspace: Path) -> None:
     code, out, err = retkd("run", recipe, "--workspace", workspace)
     assert code == 0
+    told = json.loads((workspace / "tiny" / "summary.json").read_text())
+    assert told["wall_seconds"] < sum(stage["wall_seconds"] for stage in told["stages"].values())
     assert "distilled student" in out
     assert "contrastive control" in out
     assert "] train: skip" in err
