@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from retkd.reporting import figures, judged, labels
-from retkd.reporting.costs import leaves, peak_memory, sizes_and_speeds, stage_costs, total_wall
+from retkd.reporting.costs import leaves, peak_memory, stage_costs, total_wall
 from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
 from retkd.reporting.exit_chart import exit_charts
@@ -17,6 +17,7 @@ from retkd.reporting.gap_chart import bars, meter
 from retkd.reporting.headline import closed, headline
 from retkd.reporting.languages import language_tables
 from retkd.reporting.results import result_rows
+from retkd.reporting.speeds import sizes_and_speeds
 from retkd.reporting.training import training_charts
 
 MOST_OUTPUTS = 24
