@@ -60,9 +60,13 @@ def whose(root: Path, recipe: str | None = None) -> str:
     folder = _latest(space, recipe)
     ran = datetime.fromtimestamp((folder / "served.json").stat().st_mtime, UTC)
     told = space.summary(folder.name)
-    ours = told is not None and _served(folder)["index"] in {Path(of["artifact"]).name for of in told["stages"].values()}
+    ours = told is not None and _served(folder)["index"] in {
+        Path(of["artifact"]).name for of in told["stages"].values()
+    }
     gap = told["gap"] if told is not None and ours else None
-    measured = f", {gap['measure']} {gap['student']:.3f} on {gap['split']}" if gap and gap["student"] is not None else ""
+    measured = (
+        f", {gap['measure']} {gap['student']:.3f} on {gap['split']}" if gap and gap["student"] is not None else ""
+    )
     return f"the student of {folder.name}{measured}; run of {ran:%Y-%m-%d %H:%M} UTC"
 
 

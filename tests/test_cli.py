@@ -207,9 +207,7 @@ def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
     assert all(answer["text"] for answer in found)
 
 
-def test_search_says_whose_student_answers_where_none_was_named(
-    retkd: Retkd, workspace: Path, tmp_path: Path
-) -> None:
+def test_search_says_whose_student_answers_where_none_was_named(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
     own = shutil.copytree(workspace, tmp_path / "own")
     gap = json.loads((own / "tiny" / "summary.json").read_text())["gap"]
     os.utime(own / "tiny" / "served.json", (0, 86400))

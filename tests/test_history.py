@@ -85,9 +85,7 @@ def test_the_table_has_the_measure_of_each_system_the_share_closed_and_minutes_w
     assert err == ""
 
 
-def test_a_run_that_was_kept_without_its_own_time_has_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_was_kept_without_its_own_time_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = measured("test")
     del told["wall_seconds"]
     keep({**told, "gaps": {}}, tmp_path)

@@ -60,7 +60,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = ((figures, "number signed p_value percent plain"), (labels, "label tone spaced"), (judged, "drawn compared"))
+    words = (
+        (figures, "number signed p_value percent plain"),
+        (labels, "label tone spaced"),
+        (judged, "drawn compared"),
+    )
     for module, names in words:
         environment.filters |= {name: getattr(module, name) for name in names.split()}
     environment.filters["svg"] = Markup

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retkd.reporting.costs import leaves
-from retkd.reporting.figures import plain
+from retkd.reporting.figures import percent, plain
 from retkd.reporting.labels import label, spaced
 
 SPEAKING = ("export", "index", "evaluate", "train", "teach", "rank_students")
@@ -59,7 +59,7 @@ def parity_facts(parity: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str,
         yield f"{name} is compared on", f"{queries}, {told['documents']:,} documents"
         yield f"lowest cosine, {name} to model", plain(told["min_cosine"])
         yield f"greatest difference, {name} to model", plain(told["max_difference"])
-        yield f"ten best that {name} shares with the model", plain(told["top10_overlap"])
+        yield f"ten best in common, {name} and model", percent(told["top10_overlap"], 1)
         for measure, of in told["measures"].items():
             yield f"{measure} of the model, {queries}", plain(of["model"])
             yield f"{measure} of {name}, {queries}", plain(of["export"])
@@ -68,8 +68,8 @@ def parity_facts(parity: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str,
 def in_words(told: str) -> str:
     """A fact's key, as :func:`retkd.reporting.costs.leaves` writes it, in plain words.
 
-    >>> [in_words(key) for key in ("control.search ms per query", "sizes · onnx", "onnx queries per second", "build")]
-    ['contrastive control: ms to search with a query', 'size of onnx', 'onnx: queries encoded per second', 'time to build the index']
+    >>> in_words("control.search ms per query"), in_words("sizes · onnx"), in_words("dim")
+    ('contrastive control: ms to search with a query', 'size of onnx', 'dimensions')
     """
     if told.startswith("sizes · "):
         return f"size of {told.removeprefix('sizes · ')}"
