@@ -70,9 +70,14 @@ def in_words(told: str) -> str:
 
     >>> in_words("control.search ms per query"), in_words("sizes · onnx"), in_words("dim")
     ('contrastive control: ms to search with a query', 'size of onnx', 'dimensions')
+    >>> in_words("sparsity · test · student · active terms per query")
+    'active terms per query, distilled student on test'
     """
     if told.startswith("sizes · "):
         return f"size of {told.removeprefix('sizes · ')}"
+    if told.startswith("sparsity · "):
+        split, system, what = told.split(" · ")[1:]
+        return f"{what}, {label(system)} on {split}"
     for ending, words in OF_ONE.items():
         whose, found, _ = told.replace(".", " ").rpartition(ending)
         if found:
