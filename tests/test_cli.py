@@ -273,7 +273,10 @@ def test_every_recipe_that_comes_with_retkd_is_valid(retkd: Retkd, monkeypatch: 
 def test_ls_and_cp(retkd: Retkd, tmp_path: Path) -> None:
     assert "quickstart" in retkd("ls")[1]
     assert "hnsw" in retkd("ls", "indexes")[1]
-    assert "bm25, lucene, dense, sparse, run_file, random, responses, stage, fused" in retkd("ls", "kinds")[1]
+    assert (
+        "bm25, lucene, dense, sparse, late_interaction, run_file, random, responses, stage, fused"
+        in retkd("ls", "kinds")[1]
+    )
     target = tmp_path / "my.yaml"
     assert retkd("cp", "quickstart", target)[0] == 0
     assert target.read_text().startswith("# Purpose:")
