@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from retkd.errors import DataError, WorkspaceError, did_you_mean
 from retkd.models import resolve
@@ -33,7 +35,7 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
         raise DataError("the query has no words", seen=repr(query), next_step='retkd search "what you look for"')
     space = Workspace(root)
     folder = _latest(space, recipe)
-    served = json.loads((folder / "served.json").read_text(encoding="utf-8"))
+    served = _served(folder)
     artifacts = root / "artifacts"
     if manifest(artifacts / served["index"]) is None:
         raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
@@ -47,6 +49,29 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
         Answer(rank, float(score), document.doc_id, document.title, document.text)
         for rank, (score, document) in enumerate(zip(scores[0], documents, strict=False), 1)
     ]
+
+
+def whose(root: Path, recipe: str | None = None) -> str:
+    """Whose student :func:`ask` asks: the recipe, when it ran last and, where its summary tells this student, the measure.
+
+    Raises :class:`WorkspaceError` without a run.
+    """
+    space = Workspace(root)
+    folder = _latest(space, recipe)
+    ran = datetime.fromtimestamp((folder / "served.json").stat().st_mtime, UTC)
+    told = space.summary(folder.name)
+    ours = told is not None and _served(folder)["index"] in {
+        Path(of["artifact"]).name for of in told["stages"].values()
+    }
+    gap = told["gap"] if told is not None and ours else None
+    measured = (
+        f", {gap['measure']} {gap['student']:.3f} on {gap['split']}" if gap and gap["student"] is not None else ""
+    )
+    return f"the student of {folder.name}{measured}; run of {ran:%Y-%m-%d %H:%M} UTC"
+
+
+def _served(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "served.json").read_text(encoding="utf-8")))
 
 
 def _latest(space: Workspace, recipe: str | None) -> Path:

@@ -79,7 +79,7 @@ def run(
 
 @app.command()
 def status(recipe: RecipePath, set_: Set = [], seed: Seed = None, workspace: WorkspacePath = WORKSPACE) -> None:
-    """Say of each stage whether it stands, and if not, what changed."""
+    """Say of each stage whether it stands, and if not, what changed. By keys and sizes: `retkd verify` reads the contents."""
     from retkd import runner, screen
 
     screen.plan(runner.plan(_recipe(recipe, set_, seed), _workspace(workspace)))
@@ -94,6 +94,7 @@ def verify(
 ) -> None:
     """Hash every output again and compare with the manifests. Exit 1 when anything differs; unfinished work is no damage."""
     from retkd import runner
+    from retkd.repair import next_step
     from retkd.workspace import damage, unfinished
 
     space = _workspace(workspace)
@@ -105,9 +106,12 @@ def verify(
     if not artifacts:
         raise RetkdError("there is nothing to verify", where=space.root, next_step="retkd run RECIPE")
     waiting = {artifact: why for artifact in artifacts if (why := unfinished(artifact))}
-    found = [line for artifact in artifacts if artifact not in waiting for line in damage(artifact)]
+    wrong = {artifact: damage(artifact) for artifact in artifacts if artifact not in waiting}
+    found = [line for lines in wrong.values() for line in lines]
     for line in [*(f"{artifact.name}: {why}" for artifact, why in waiting.items()), *found]:
         typer.echo(line)
+    for artifact in (artifact for artifact, lines in wrong.items() if lines):
+        typer.echo(f"next step: {next_step(artifact)}")
     more = f", {len(waiting)} unfinished" if waiting else ""
     typer.echo(f"{len(artifacts) - len(waiting)} artifacts, {len(found)} problems{more}")
     if found:
@@ -203,11 +207,15 @@ def search(
     workspace: WorkspacePath = WORKSPACE,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line")] = False,
 ) -> None:
-    """Ask the student that was trained last."""
+    """Ask the student of the latest run, or of a recipe."""
     from retkd import screen
-    from retkd.ask import ask
+    from retkd.ask import ask, whose
+    from retkd.progress import say
 
-    screen.answers(ask(query, workspace, recipe, k), as_json)
+    found = ask(query, workspace, recipe, k)
+    if recipe is None:
+        say(f"{whose(workspace)}; another: --recipe NAME")
+    screen.answers(found, as_json)
 
 
 @app.command()

@@ -20,8 +20,9 @@ from retkd.workspace import COLLECTIONS, Workspace, manifest
 
 @dataclass(frozen=True)
 class Copied:
-    """What was written, and what was left out by reason."""
+    """What was written, whose rows, and what was left out by reason."""
 
+    origin: str
     target: Path
     format: Format
     teacher: str | None
@@ -51,7 +52,7 @@ def copy_candidates(
         )
     form, space = FORMATS[to], Workspace(root)
     folder = _recipe_folder(space, recipe)
-    rows, digest, name = _rows(source, space, folder, split)
+    rows, digest, name, origin = _rows(source, space, folder, split)
     out = target or Path(f"{name}-{split}.{to}{form.suffix}")
     if out.exists():
         raise DataError("the target exists already; nothing was written", where=out, next_step="name another target")
@@ -59,7 +60,8 @@ def copy_candidates(
     who = chosen_teacher(rows, teacher, form)
     dropped: Counter[str] = Counter()
     count = _written(training_lists(rows, collection, split, who, form, num_negatives, dropped), form, out, dropped)
-    return Copied(out, form, who, count, {reason: n for reason, n in dropped.items() if n})
+    left_out = {reason: n for reason, n in dropped.items() if n}
+    return Copied(f"{origin}, texts of the recipe {folder.name}", out, form, who, count, left_out)
 
 
 def _written(lists: Any, form: Format, out: Path, dropped: Counter[str]) -> int:
@@ -89,11 +91,11 @@ def _written(lists: Any, form: Format, out: Path, dropped: Counter[str]) -> int:
     return count
 
 
-def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.Table, str | None, str]:
-    """The table, the digest of the collection it was made from (None: unknown), and a name for the copy."""
+def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.Table, str | None, str, str]:
+    """The table, the digest of the collection it was made from (None: unknown), a name for the copy, and whose rows."""
     path = Path(source)
     if path.suffix == ".parquet" and path.is_file():
-        return table.checked(table.by_rank(_candidates_in(path))), None, path.stem
+        return table.checked(table.by_rank(_candidates_in(path))), None, path.stem, f"rows of the file {path}"
     stages = space.stages(folder.name)
     artifact = space.root / "artifacts" / stages[source] if source in stages else path
     told = manifest(artifact)
@@ -114,7 +116,8 @@ def _rows(source: str, space: Workspace, folder: Path, split: str) -> tuple[pa.T
             seen=split,
             allowed=", ".join(found) or f"none: a stage of kind {told['kind']} gives no candidates",
         )
-    return table.read(artifact / split), told["key_inputs"]["collection"], told["stage"]
+    made = f"the stage {source} of the recipe {folder.name}" if source in stages else f"the artifact {artifact.name}"
+    return table.read(artifact / split), told["key_inputs"]["collection"], told["stage"], f"rows of {made}"
 
 
 def _candidates_in(path: Path) -> pa.Table:

@@ -33,7 +33,8 @@ def _identity(summary: dict[str, Any]) -> str:
 
 
 def rows(root: Path, measure: str) -> list[dict[str, Any]]:
-    """Oldest first: when, recipe, seed, split, the measure of each system, the gap closed, wall minutes.
+    """Oldest first: when, recipe, seed, split, the measure of each system, the gap closed, wall minutes of the run itself;
+    None in a summary that does not tell them.
 
     Raises :class:`WorkspaceError` where no run was kept, or none of them has the measure.
     """
@@ -64,7 +65,7 @@ def _measures(told: dict[str, Any]) -> list[str]:
 
 
 def _rows(when: str, told: dict[str, Any], measure: str) -> list[dict[str, Any]]:
-    minutes = sum(stage["wall_seconds"] for stage in told["stages"].values()) / 60
+    minutes = told["wall_seconds"] / 60 if "wall_seconds" in told else None
     return [
         {
             "when": f"{when[:4]}-{when[4:6]}-{when[6:8]} {when[9:11]}:{when[11:13]}",

@@ -1,10 +1,13 @@
 """The keys of a kind, told from its class: name, type, default, description."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from retkd.parts import FileInput, Marker, ModelInput, Part, marker_of
+
+MOST_KINDS = 8
+"""Kinds that are written out; of a larger family its name is told."""
 
 
 def told(part: type[Part]) -> list[tuple[str, str]]:
@@ -54,9 +57,18 @@ def _value(default: object) -> str:
     if isinstance(default, Part):
         inner = ", ".join(f"{key}: {_value(value)}" for key, value in default if value is not None)
         return f"{{{inner}}}"
+    if isinstance(default, list):
+        return f"[{', '.join(map(_value, default))}]"
     if default is None or isinstance(default, bool):
         return "null" if default is None else str(default).lower()
     return repr(default)
+
+
+def _family(parts: Sequence[Any]) -> str | None:
+    """The family whose kinds are just these."""
+    from retkd.recipes import all_families
+
+    return next((name for name, known in all_families().items() if set(parts) == set(known.values())), None)
 
 
 def _type(annotation: Any) -> str:
@@ -66,9 +78,11 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(map(str, inner))
     if origin in (Union, UnionType):
+        if len(inner) > MOST_KINDS and (family := _family(inner)):
+            return f"one of `retkd ls {family}`"
         return " | ".join(dict.fromkeys(_type(each) for each in inner))
     if isinstance(origin, type) and issubclass(origin, (list, tuple)):
-        return f"list of {_type(inner[0])}"
+        return f"list of {_type(inner[0]).removeprefix('one of ')}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"mapping of {_type(inner[0])} to {_type(inner[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Part):

@@ -178,7 +178,8 @@ class Resolver:
                 name, kind, "run", "outputs are missing or have another size than the manifest says", told, artifact
             )
         if artifact.is_dir():
-            return Step(name, kind, "resume", "an earlier run was cut short here", told, artifact)
+            why = "another process is at work here" if ws.busy(artifact) else "an earlier run was cut short here"
+            return Step(name, kind, "resume", why, told, artifact)
         return Step(name, kind, "run", self._why(name, told), told, artifact)
 
     def stand(self, step: Step) -> None:

@@ -93,7 +93,7 @@ def listed_formats() -> list[tuple[str, str]]:
 
 def kinds() -> list[tuple[str, str]]:
     """(family, its kinds), the keys of a recipe first."""
-    families = {"recipe": _recipe_keys(), **_families()}
+    families = {"recipe": _recipe_keys(), **all_families()}
     return [(family, ", ".join(known)) for family, known in families.items()]
 
 
@@ -102,7 +102,9 @@ def keys(word: str) -> list[tuple[str, str]]:
     of every kind that has that key. Of a family (kind, what it is); of a recipe, an index recipe or a format its purpose.
     Raises :class:`RecipeError`.
     """
-    families, named = _families(), _named()
+    families, named = all_families(), _named()
+    if word == "kind":
+        return _kind_itself(families)
     rows = (
         _of_kinds(word, families)
         or _of_recipe(word)
@@ -117,6 +119,11 @@ def keys(word: str) -> list[tuple[str, str]]:
     if not rows:
         raise _nothing(word, {*_recipe_keys(), *families, *chain(*families.values(), *named.values())})
     return rows
+
+
+def _kind_itself(families: dict[str, Any]) -> list[tuple[str, str]]:
+    told = "the name of a part in its family, which every part has: it says which other keys stand beside it"
+    return [("kind", told), ("families", f"{', '.join(families)}; `retkd ls FAMILY` tells the kinds of one")]
 
 
 def _nothing(word: str, known: set[str]) -> RecipeError:
@@ -193,7 +200,8 @@ def plain(docstring: str) -> str:
     return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(docstring.split())).replace("`", "")
 
 
-def _families() -> dict[str, Any]:
+def all_families() -> dict[str, Any]:
+    """Family -> kind -> the part, or the module of a stage."""
     from retkd.collections import COLLECTIONS
     from retkd.evaluation.systems import SYSTEMS
     from retkd.exporters import EXPORTERS

@@ -1,6 +1,7 @@
 """Run a recipe: skip what stands, resume what was cut short, run the rest, write the summary."""
 
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,8 +43,6 @@ def plan(recipe: "Recipe", workspace: ws.Workspace, names: list[str] | None = No
         step = resolver.step(name)
         if step.action == "skip":
             resolver.stand(step)
-        if step.action == "resume" and step.artifact is not None and ws.busy(step.artifact):
-            step = replace(step, why="another process is at work here")
         if names is None or name in names:
             steps.append(step)
     workspace.digests.save()
@@ -62,7 +61,7 @@ def run(
     Stages that are not among ``names`` must stand where a chosen one reads them; else :class:`WorkspaceError`.
     Of several processes the first calls this, and the others :func:`follow`.
     """
-    resolver = Resolver(recipe, workspace)
+    began, resolver = time.monotonic(), Resolver(recipe, workspace)
     wanted = names if names is not None else chosen(recipe)
     resolver.require_splits(wanted)
     resolver.require_files(wanted)
@@ -90,6 +89,7 @@ def run(
     folder = workspace.recipe_folder(recipe.name)
     told = summary(recipe, resolver.artifacts, resolver.manifests, folder)
     told["expected"] = expectations(recipe, told)
+    told["wall_seconds"] = round(time.monotonic() - began, 3)
     _write_results(resolver, wanted, told)
     return told
 

@@ -45,11 +45,12 @@ def greeting(recipe: "Recipe", workspace: "Workspace", names: Sequence[str], as_
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """What Ctrl-C leaves, told before it ends the run."""
+    """What Ctrl-C leaves, told before it ends the run: the step of a training, if it says which."""
     try:
         yield
-    except KeyboardInterrupt:
-        _err("stopped: finished stages, shards and checkpoints are kept; the same command goes on from there")
+    except KeyboardInterrupt as stopped:
+        kept = str(stopped) or "finished stages, shards and checkpoints are kept"
+        _err(f"stopped: {kept}; the same command goes on from there")
         raise
 
 
@@ -123,7 +124,8 @@ def answers(found: Sequence["Answer"], as_json: bool) -> None:
 
 
 def copied(told: "Copied") -> None:
-    """What was written, whose scores, what was left out, and what this format cannot hold."""
+    """Whose rows on standard error; what was written, whose scores, what was left out, and what this format cannot hold."""
+    _err(told.origin)
     scores = f"scores of {told.teacher}" if told.teacher else "no scores"
     lines = [f"{told.num_lists:,} lists, {scores} -> {told.target}"]
     lines += [f"left out: {count:,} {reason}" for reason, count in told.dropped.items()]
@@ -142,15 +144,20 @@ def pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def history(rows: Sequence[dict[str, Any]], measure: str) -> None:
-    """One row per run and split."""
+    """One row per run and split. A run's minutes are its own: what stood before is not counted."""
+    from retkd.reporting.figures import percent
+
     names = list(dict.fromkeys(name for row in rows for name in row))
     shown = Table(title=measure, box=None, pad_edge=False)
     for name in names:
         shown.add_column(name, justify="left" if name in ("when", "recipe", "split") else "right")
     for row in rows:
-        told = {**row, "minutes": f"{row['minutes']:.1f}"}
+        minutes = None if row["minutes"] is None else f"{row['minutes']:.1f}"
+        told = {**row, "minutes": minutes, "closed": None if row["closed"] is None else percent(row["closed"], 1)}
         shown.add_row(*[_cell(told.get(name)) for name in names])
     console().print(shown)
+    if any(row["minutes"] is None for row in rows):
+        _err("minutes -: that run was kept before runs told how long they took themselves")
 
 
 def _cell(value: object) -> str:

@@ -61,9 +61,12 @@ class Workspace:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     def write_collections(self, name: str, collections: list[dict[str, Any]]) -> None:
-        """Keep what the texts of a recipe's tables come from."""
+        """Keep what the texts of a recipe's tables come from. The file is as new as the recipe's latest run."""
+        path = self.recipe_folder(name) / COLLECTIONS
         if collections != self.collections(name):
-            self.write_json(self.recipe_folder(name) / COLLECTIONS, collections)
+            self.write_json(path, collections)
+        else:
+            path.touch()
 
     def write_json(self, path: Path, data: object) -> None:
         """Write JSON by one atomic rename."""

@@ -1,6 +1,7 @@
 """The commands as a person types them, on the tiny recipe."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def test_a_run_leaves_summary_report_exports_and_what_to_ask(workspace: Path) ->
     assert set(told["splits"]["test"]["student"]["nDCG@10"]) >= {"mean", "low", "high", "p_value"}
     assert set(told["gap"]) >= {"measure", "control", "student", "teacher", "closed", "p_value"}
     assert told["stages"]["train"]["wall_seconds"] > 0
+    assert told["wall_seconds"] > 0.9 * sum(stage["wall_seconds"] for stage in told["stages"].values())
     assert told["stages"]["train"]["peak_memory_mib"] > 50
     exported = Path(told["exports"]["export"])
     assert (exported / "onnx" / "model.onnx").is_file()
@@ -66,6 +68,8 @@ def test_a_run_leaves_summary_report_exports_and_what_to_ask(workspace: Path) ->
 def test_run_again_prints_the_table_and_skips_everything(retkd: Retkd, recipe: Path, workspace: Path) -> None:
     code, out, err = retkd("run", recipe, "--workspace", workspace)
     assert code == 0
+    told = json.loads((workspace / "tiny" / "summary.json").read_text())
+    assert told["wall_seconds"] < sum(stage["wall_seconds"] for stage in told["stages"].values())
     assert "distilled student" in out
     assert "contrastive control" in out
     assert "] train: skip" in err
@@ -161,6 +165,13 @@ def test_verify_finds_a_flipped_byte(retkd: Retkd, recipe: Path, tmp_path: Path)
     code, out, _ = retkd("verify", "--workspace", tmp_path)
     assert code == 1
     assert "content is not what the manifest says" in out
+    folder = part.parent.parent
+    step = f"next step: delete {folder} and run tiny again: its stage mine is made anew"
+    assert out.splitlines()[1:] == [step, "2 artifacts, 1 problems"]
+    shutil.rmtree(folder)
+    assert retkd("mine", recipe, "--workspace", tmp_path)[0] == 0
+    assert part.read_bytes() != content
+    assert retkd("verify", "--workspace", tmp_path)[0] == 0
 
 
 def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) -> None:
@@ -171,7 +182,7 @@ def test_verify_tells_unfinished_work_from_damage(retkd: Retkd, tmp_path: Path) 
     for folder in (published, left_over, at_work):
         folder.mkdir(parents=True)
         (folder / "part").write_text("rows")
-    publish(published, {"kind": "mine"})
+    publish(published, {"kind": "mine", "stage": "mine", "recipe": "tiny", "key_inputs": {}})
     with locked(at_work):
         code, out, _ = retkd("verify", "--workspace", tmp_path)
     assert code == 0
@@ -194,6 +205,19 @@ def test_search_answers_with_documents(retkd: Retkd, workspace: Path) -> None:
     assert [answer["rank"] for answer in found] == [1, 2, 3]
     assert found[0]["score"] >= found[1]["score"] >= found[2]["score"]
     assert all(answer["text"] for answer in found)
+
+
+def test_search_says_whose_student_answers_where_none_was_named(retkd: Retkd, workspace: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(workspace, tmp_path / "own")
+    gap = json.loads((own / "tiny" / "summary.json").read_text())["gap"]
+    os.utime(own / "tiny" / "served.json", (0, 86400))
+    whose = f"the student of tiny, nDCG@10 {gap['student']:.3f} on test; run of 1970-01-02 00:00 UTC; another: --recipe NAME\n"
+    _, out, err = retkd("search", "baco", "--workspace", own)
+    assert err.endswith(whose)
+    code, named, err = retkd("search", "baco", "--workspace", own, "--recipe", "tiny")
+    assert (code, named, "the student of" in err) == (0, out, False)
+    (own / "tiny" / "summary.json").write_text(json.dumps({"stages": {}, "gap": gap}))
+    assert "the student of tiny; run of" in retkd("search", "baco", "--workspace", own)[2]
 
 
 def test_search_for_nothing_is_refused(retkd: Retkd, workspace: Path) -> None:
@@ -302,15 +326,16 @@ def test_candidates_are_copied_for_other_tools(retkd: Retkd, workspace: Path, tm
     assert "flagembedding" in retkd("ls", "formats")[1]
     target = tmp_path / "bge.jsonl"
     here = ("--workspace", workspace, "--recipe", "tiny")
-    code, out, _ = retkd("cp", "select", target, "--to", "flagembedding", "--teacher", "both", *here)
-    assert code == 0
+    code, out, err = retkd("cp", "select", target, "--to", "flagembedding", "--teacher", "both", *here)
+    assert (code, err) == (0, "rows of the stage select of the recipe tiny, texts of the recipe tiny\n")
     records = [json.loads(line) for line in target.read_text().splitlines()]
     assert f"{len(records)} lists, scores of both -> {target}" in " ".join(out.split("\n"))
     assert "this format loses grades above 1" in out
     assert all(len(record["neg"]) == len(record["neg_scores"]) for record in records)
     artifact = workspace / "artifacts" / json.loads((workspace / "tiny" / "stages.json").read_text())["select"]
     again = tmp_path / "again.jsonl"
-    assert retkd("cp", artifact, again, "--to", "flagembedding", "--teacher", "both", *here)[0] == 0
+    code, _, err = retkd("cp", artifact, again, "--to", "flagembedding", "--teacher", "both", *here)
+    assert (code, err) == (0, f"rows of the artifact {artifact.name}, texts of the recipe tiny\n")
     assert again.read_bytes() == target.read_bytes()
     part = next((artifact / "train").glob("*.parquet"))
     assert retkd("cp", part, tmp_path / "nemo", "--to", "nemo", "--teacher", "ce", *here)[0] == 0

@@ -20,7 +20,8 @@ def measured(*splits: str, **stages: str) -> dict[str, Any]:
         "recipe": "tiny",
         "seed": 7,
         "splits": {split: {"student": {"nDCG@10": {"mean": 0.5}, "MRR@10": {"mean": 0.4}}} for split in splits},
-        "gaps": {},
+        "gaps": {split: {"closed": 0.125} for split in splits},
+        "wall_seconds": 222.0,
         "stages": {
             name: {"artifact": f"/runs/{name}", "key": f"key of {digest}", "digest": digest, "wall_seconds": 31.0}
             for name, digest in digests.items()
@@ -71,11 +72,24 @@ def test_a_measure_that_no_run_has_is_told_with_those_that_are_there(tmp_path: P
         )
 
 
-def test_the_table_has_the_measure_of_each_system_and_minutes_with_one_decimal(
+def test_the_table_has_the_measure_of_each_system_the_share_closed_and_minutes_with_one_decimal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The minutes are the run's own: 3.7, where its ten stages took 5.2 in whichever run made them."""
     keep(measured("test"), tmp_path)
     screen.history(rows(tmp_path, "RR@10"), "RR@10")
-    header, row = capsys.readouterr().out.splitlines()[1:]
+    out, err = capsys.readouterr()
+    header, row = out.splitlines()[1:]
     assert header.split() == ["when", "recipe", "seed", "split", "student", "closed", "minutes"]
-    assert row.split()[2:] == ["tiny", "7", "test", "0.4000", "-", "5.2"]
+    assert row.split()[2:] == ["tiny", "7", "test", "0.4000", "12.5", "%", "3.7"]
+    assert err == ""
+
+
+def test_a_run_that_was_kept_without_its_own_time_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = measured("test")
+    del told["wall_seconds"]
+    keep({**told, "gaps": {}}, tmp_path)
+    screen.history(rows(tmp_path, "RR@10"), "RR@10")
+    out, err = capsys.readouterr()
+    assert out.splitlines()[2].split()[4:] == ["test", "0.4000", "-", "-"]
+    assert err == "minutes -: that run was kept before runs told how long they took themselves\n"

@@ -31,6 +31,7 @@ ABOVE_STAGES = (
     "expansion",
     "history",
     "keys",
+    "kind_keys",
     "known_shapes",
     "plan",
     "recipe",

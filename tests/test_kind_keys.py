@@ -2,7 +2,7 @@
 
 import pytest
 
-from retkd import recipes
+from retkd import kind_keys, recipes
 from retkd.errors import RecipeError
 
 KINDS = [kind for _, known in recipes.kinds() for kind in known.split(", ")]
@@ -24,6 +24,27 @@ def test_what_a_key_takes() -> None:
         "float | {learned_from: float, rate: float, within: float} = 0.05; a number, or {learned_from: NUMBER} to train it, "
     )
     assert keys["  keep"].startswith("last | best = 'last'; ")
+
+
+def test_a_large_family_is_named_and_a_small_one_written_out() -> None:
+    rows = dict(recipes.keys("objective"))
+    told = "list of `retkd ls objectives`"
+    assert {words.partition(";")[0] for words in rows.values()} == {
+        told,
+        f"{told} = []",
+        f"{told} = [{{weight: 1.0, kind: 'infonce', temperature: 1.0, in_batch: false}}]",
+    }
+    assert dict(recipes.keys("train"))["  objective"].startswith(f"{told}; weighted terms")
+    assert dict(recipes.keys("mine"))["  miner"] == "one of `retkd ls miners`"
+    assert dict(recipes.keys("train"))["  batches"].startswith("{kind: shuffled} | {kind: by_topic} | ")
+    assert len(recipes.keys("miners")) > kind_keys.MOST_KINDS
+
+
+def test_kind_itself_is_told_once_with_the_families() -> None:
+    (kind, told), (families, named) = recipes.keys("kind")
+    assert (kind, families) == ("kind", "families")
+    assert told.startswith("the name of a part in its family")
+    assert {"stages", "miners", "objectives"} <= set(named.partition(";")[0].split(", "))
 
 
 def test_an_unknown_kind() -> None:

@@ -196,7 +196,7 @@ def test_the_exports_rank_as_the_student(ran: Any) -> None:
         served = OnnxEncoder(folder / "runs" / "tiny" / "exports" / "export" / "onnx", threads=1)
         assert served.encode(["baban coba"], "query").shape == (1, 32)
         report = (artifact(told, "report") / "report.html").read_text()
-        assert "onnx queries per second" in report
+        assert "onnx: queries encoded per second" in report
 
 
 def test_a_second_run_skips_everything_and_a_second_workspace_gives_the_same_bytes(ran: Any, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_sparsity_is_measured(ran: Any) -> None:
     terms = SparseEncoder.load(artifact(told, "train") / "model").represented([q.text for q in queries], "query")
     assert evaluated["student"]["active_terms_per_query"] == pytest.approx(terms.nnz / len(queries), abs=0.01)
     assert evaluated["student"]["active_terms_per_document"] == index["active_terms_per_document"]
-    assert "sparsity · test · student · active terms per query" in report
+    assert "active terms per query, distilled student on test" in report
     for found in (train, index, *evaluated.values()):
         assert 0 < found["active_terms_per_query"] < index["dim"]
         assert 0 < found["flops"] <= found["active_terms_per_query"]

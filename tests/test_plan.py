@@ -122,6 +122,17 @@ def test_an_attempt_that_another_process_works_on_is_told(finished: tuple[Path, 
         assert told(finished[0], space)["score"] == ("resume", "another process is at work here")
 
 
+def test_a_run_does_not_take_the_work_of_another_process_for_a_run_that_was_cut_short(
+    finished: tuple[Path, Path], space: Path
+) -> None:
+    artifact = next(space.glob("artifacts/score-*"))
+    (artifact / "manifest.json").unlink()
+    said: list[str] = []
+    with ws.locked(artifact), pytest.raises(WorkspaceError, match="another process is working on this artifact"):
+        runner.run(load(finished[0]), Workspace(space), on_step=lambda step: said.append(f"{step.name}: {step.why}"))
+    assert said == ["mine: stands", "score: another process is at work here"]
+
+
 def test_an_artifact_that_was_removed(finished: tuple[Path, Path], space: Path) -> None:
     """Its manifest is gone with it, so that there is nothing to compare with."""
     shutil.rmtree(next(space.glob("artifacts/index-*")))

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,17 @@ def test_what_is_unfinished_is_in_progress_or_left_over(artifact: Path) -> None:
     assert ws.unfinished(artifact) == left_over
     ws.publish(artifact, {"kind": "train"})
     assert ws.unfinished(artifact) is None
+
+
+def test_the_collections_of_a_recipe_are_as_new_as_its_latest_run(tmp_path: Path) -> None:
+    """By that date `retkd cp` takes the latest run."""
+    space = ws.Workspace(tmp_path)
+    path = tmp_path / "tiny" / ws.COLLECTIONS
+    space.write_collections("tiny", [{"kind": "beir"}])
+    os.utime(path, (0, 0))
+    space.write_collections("tiny", [{"kind": "beir"}])
+    assert path.stat().st_mtime > 0
+    assert space.collections("tiny") == [{"kind": "beir"}]
 
 
 def test_what_is_discarded_is_gone_with_everything_in_it(artifact: Path) -> None:

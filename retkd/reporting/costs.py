@@ -1,4 +1,4 @@
-"""What each stage cost, and the sizes and speeds that exports, indexes and evaluations report."""
+"""What each stage cost; nested numbers as written facts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,9 +6,6 @@ from typing import Any
 
 from retkd.reporting.figures import ABSENT, duration, percent, plain, size
 from retkd.reporting.labels import spaced
-
-SPEAKING = ("export", "index", "evaluate", "train", "teach", "rank_students")
-"""Kinds whose timings and values are told under sizes and speeds."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +38,6 @@ def total_wall(manifests: Mapping[str, Mapping[str, Any]]) -> str:
 def peak_memory(manifests: Mapping[str, Mapping[str, Any]]) -> str:
     """The highest peak of any stage."""
     return size(2**20 * max((manifest.get("peak_memory_mib") or 0.0 for manifest in manifests.values()), default=0.0))
-
-
-def sizes_and_speeds(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[str, str]]]:
-    """stage -> (what, value) for the stages that say how big or how fast something is."""
-    told = {}
-    for name, manifest in manifests.items():
-        if manifest.get("kind") in SPEAKING:
-            values = manifest.get("metrics") or {}
-            if manifest["kind"] == "evaluate":
-                values = {name: value for name, value in values.items() if name == "sparsity"}
-            lines = [*leaves(values), *leaves(manifest.get("timings") or {})]
-            if lines:
-                told[name] = lines
-    return told
 
 
 def leaves(data: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

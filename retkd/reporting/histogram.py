@@ -8,12 +8,16 @@ TONES = ("student", "other", "teacher", "control")
 
 
 def histogram(
-    edges: Sequence[float], series: Mapping[str, Sequence[float]], title: str, tones: Sequence[str] = TONES
+    edges: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    tones: Sequence[str] = TONES,
+    x: tuple[float, float] | None = None,
 ) -> str:
-    """Overlaid steps as an ``<svg>``; ``series`` maps a name to one count per bin."""
+    """Overlaid steps as an ``<svg>``; ``series`` maps a name to one count per bin. ``x``: the axis, if not the bins'."""
     shares = {name: [count / (sum(counts) or 1) for count in counts] for name, counts in series.items()}
     highest = max((share for of in shares.values() for share in of), default=0.0) or 1.0
-    low, high = edges[0], edges[-1]
+    low, high = x or (edges[0], edges[-1])
     frame = Frame(x=(low, high if high > low else low + 1.0), y=(0.0, 1.05 * highest), height=170)
     drawn = [_steps(frame, edges, shares[name], tone) for name, tone in zip(shares, tones, strict=False)]
     return frame.drawn(drawn, title, "score", y_ticks=False)

@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from retkd.reporting import figures, labels
-from retkd.reporting.costs import leaves, peak_memory, sizes_and_speeds, stage_costs, total_wall
+from retkd.reporting import figures, judged, labels
+from retkd.reporting.costs import leaves, peak_memory, stage_costs, total_wall
 from retkd.reporting.distributions import distribution_charts
 from retkd.reporting.evidence import Evaluation, Evidence
 from retkd.reporting.exit_chart import exit_charts
@@ -17,6 +17,7 @@ from retkd.reporting.gap_chart import bars, meter
 from retkd.reporting.headline import closed, headline
 from retkd.reporting.languages import language_tables
 from retkd.reporting.results import result_rows
+from retkd.reporting.speeds import sizes_and_speeds
 from retkd.reporting.training import training_charts
 
 MOST_OUTPUTS = 24
@@ -59,7 +60,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for module, names in ((figures, "number signed p_value percent plain"), (labels, "label tone spaced")):
+    words = (
+        (figures, "number signed p_value percent plain"),
+        (labels, "label tone spaced"),
+        (judged, "drawn compared"),
+    )
+    for module, names in words:
         environment.filters |= {name: getattr(module, name) for name in names.split()}
     environment.filters["svg"] = Markup
     environment.filters["is_code"] = is_code

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 from retkd import processes
 
@@ -16,6 +17,10 @@ class Interruption:
     """Whether the training was asked to stop."""
 
     asked: bool = False
+
+    def stop(self, step: int, of: int) -> NoReturn:
+        """End the training, whose step this was: a KeyboardInterrupt that says what is kept."""
+        raise KeyboardInterrupt(f"finished stages and step {step:,} of {of:,} of this training are kept")
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class _Steps(TrainerCallback):
             with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE) as temporary:
                 temporary.write_text(STOPPED if control.should_training_stop else "")
         if self.interrupted.asked:
-            raise KeyboardInterrupt
+            self.interrupted.stop(state.global_step, state.max_steps)
 
 
 def train(

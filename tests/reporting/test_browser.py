@@ -1,5 +1,6 @@
 """The page in a real browser: headless Chromium reads the table back."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -50,6 +51,17 @@ def test_the_browser_reads_the_table(browse, evidence):
     line = evidence.evaluation.measures["test"]["student"]["nDCG@10"]
     assert tables[0][5][0] == "distilled student"
     assert tables[0][5][1].startswith(f"{line['mean']:.3f} [{line['low']:.3f}, {line['high']:.3f}]")
+
+
+@pytest.mark.parametrize(("cards", "rows"), [(3, [3]), (4, [2, 2]), (5, [3, 2]), (10, [2, 2, 2, 2, 2])])
+def test_no_chart_stands_alone_in_the_last_row_where_two_by_two_go(browse, cards, rows):
+    probe = f"""
+      const charts = document.querySelector(".charts"), card = charts.firstElementChild.cloneNode(true);
+      charts.replaceChildren(...Array.from({{length: {cards}}}, () => card.cloneNode(true)));
+      const tops = [...charts.children].map(child => child.offsetTop);
+      document.body.textContent = JSON.stringify([...new Set(tops)].map(top => tops.filter(t => t === top).length));
+    """
+    assert json.loads(re.search(r"\[[\d,]+\]", browse(probe))[0]) == rows
 
 
 @pytest.mark.parametrize("width", [390, 800, 1100])

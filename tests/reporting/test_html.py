@@ -97,6 +97,40 @@ def test_every_section_is_there_and_every_manifest(evidence, page):
     assert "What was asked for" in page
 
 
+def facts_of(page: str, stage: str) -> list[tuple[str, str]]:
+    """(what, value) of a stage's card under sizes and speeds."""
+    section = page[page.index("<h3>Sizes and speeds</h3>") : page.index('id="collection"')]
+    card = section[section.index(f"<h3>{stage}</h3>") :].partition("</dl>")[0]
+    return re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", card)
+
+
+def test_sizes_and_speeds_are_told_in_plain_words(page):
+    assert facts_of(page, "export") == [
+        ("onnx is compared on", "64 queries, 1,032 documents"),
+        ("lowest cosine, onnx to model", "0.9999"),
+        ("greatest difference, onnx to model", "2.4e-07"),
+        ("ten best in common, onnx and model", "100.0\N{NO-BREAK SPACE}%"),
+        ("nDCG@10 of the model, 64 queries", "0.7408"),
+        ("nDCG@10 of onnx, 64 queries", "0.7406"),
+        ("size of onnx", "58.7 MiB"),
+        ("onnx: ms to encode a single query", "0.92"),
+        ("model: queries encoded per second", "274.3"),
+    ]
+    assert facts_of(page, "index")[1:] == [
+        ("dimensions", "384"),
+        ("size of index", "6.84 MiB"),
+        ("time to measure its recall", "0.31 s"),
+        ("time to build the index", "1.5 s"),
+    ]
+    assert ("distilled student: ms to search with a query", "0.27") in facts_of(page, "evaluate")
+    assert page.count("its measures are not those of the evaluation, which searches the whole collection") == 1
+
+
+def test_costs_say_which_rows_they_count(evidence, page):
+    assert "Rows are those of all splits; the audit above counts one split." in page
+    assert "Rows are those of all splits." in render(replace(evidence, audits={}))
+
+
 def test_where_teachers_differ_is_told_with_texts(page):
     section = page[page.index('id="disagreement"') : page.index('id="queries"')]
     assert "score, dev: ce and bi" in section
@@ -163,6 +197,22 @@ def test_a_person_can_judge_the_negatives(page):
     assert '<span class="delta bad">ce above</span>' in page
     for text in ("join two paths", "posixpath.join", "ntpath.join", "Negative, rank 2 of bm25"):
         assert text in page
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({}, "no teacher has scored these lists"),
+        ({"ce": {"negative": None, "positive": None}}, "no teacher has scored these lists"),
+        ({"ce": {"negative": 4.5, "positive": None}}, "no teacher has scored one of them and its positive"),
+    ],
+)
+def test_negatives_that_no_teacher_compares_with_a_positive_are_not_counted(evidence, scores, told):
+    """A 0 there would read as a clean bill."""
+    negatives = [{**made.negative_to_judge(), "scores": scores, "above": []}]
+    page = render(replace(evidence, audits={"select": {**evidence.audits["select"], "negatives_to_judge": negatives}}))
+    assert f"Are these negatives? 1 drawn at random; {told}</span>" in page
+    assert "above the positive" not in page
 
 
 def test_the_share_of_false_negatives_has_its_interval_and_each_filter_its_row(page):

@@ -140,7 +140,7 @@ def test_an_interrupted_training_keeps_the_step_at_hand(
     for step in (3, 5):
         with monkeypatch.context() as patch:
             stop_before(step, patch, how=lambda: os.kill(os.getpid(), signal.SIGINT))
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt, match=f"and step {step} of 10 of this training are kept"):
                 trained(encoder_folder, tmp_path, save_every=100)
         assert (tmp_path / f"checkpoint-{step}" / checkpoints.COMPLETE).read_text() == ""
     assert signal.getsignal(signal.SIGINT) is before
