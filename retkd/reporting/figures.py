@@ -58,10 +58,10 @@ def p_value(p: float | None) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     """A share in percent, with a space that no line breaks at.
 
-    >>> percent(0.6249), percent(0.0312, 1), percent(-0.05), percent(None)
-    ('62\\xa0%', '3.1\\xa0%', '−5\\xa0%', '–')
+    >>> percent(0.6249), percent(0.0312, 1), percent(-0.05), percent(-0.003), percent(None)
+    ('62\\xa0%', '3.1\\xa0%', '−5\\xa0%', '0\\xa0%', '–')
     """
-    return ABSENT if share is None else true_minus(f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%")
+    return ABSENT if share is None else true_minus(f"{100 * share:z.{digits}f}\N{NO-BREAK SPACE}%")
 
 
 def true_minus(text: str) -> str:
