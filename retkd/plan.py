@@ -67,9 +67,7 @@ class Resolver:
         """The collection itself, without generated queries."""
         label = self.recipe.stages[name].collection
         if label not in self._collections:
-            cache = self.workspace.cache / "collections"
-            cache.mkdir(parents=True, exist_ok=True)
-            self._collections[label] = self.recipe.collection_of(name).open(cache)
+            self._collections[label] = self.recipe.collection_of(name).open(self.workspace.cached("collections"))
         return self._collections[label]
 
     def require_splits(self, names: Sequence[str]) -> None:

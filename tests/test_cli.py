@@ -110,6 +110,23 @@ def test_dry_run_runs_nothing(retkd: Retkd, recipe: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "artifacts").exists()
 
 
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/none"])
+def test_a_workspace_that_cannot_be(retkd: Retkd, recipe: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("words")
+    for words in (("run", recipe), ("run", recipe, "--dry-run"), ("status", recipe), ("verify", recipe)):
+        code, _, err = retkd(*words, "--workspace", tmp_path / name)
+        assert code == 1
+        assert f"no workspace can be kept here\n  where: {tmp_path / name}\n  seen: " in err
+        assert "next step: give another one: --workspace FOLDER" in err
+
+
+def test_a_copy_of_what_is_no_utf8(retkd: Retkd, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_bytes("name: own\n".encode("utf-16"))
+    code, _, err = retkd("cp", tmp_path / "own.yaml", tmp_path / "copy.yaml")
+    assert (code, (tmp_path / "copy.yaml").exists()) == (2, False)
+    assert "the recipe is not UTF-8" in err
+
+
 def test_an_alias_runs_its_kind_alone_and_needs_what_it_reads(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
     code, _, err = retkd("score", recipe, "--workspace", tmp_path)
     assert code == 1

@@ -97,6 +97,17 @@ def test_no_such_file_and_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     assert error_of(path).startswith(f"the recipe is not YAML\n  where: {path}:2\n  seen: ")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "line", "seen"), [("utf-16", 1, "the byte ff, which begins UTF-16"), ("latin-1", 2, "the byte fc")]
+)
+def test_a_file_that_is_not_utf8(tmp_path: Path, encoding: str, line: int, seen: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(f"name: tiny\n# für\n{TEXT}".encode(encoding))
+    assert error_of(path) == (
+        f"the recipe is not UTF-8\n  where: {path}:{line}\n  seen: {seen}\n  next step: save it as UTF-8"
+    )
+
+
 def test_an_empty_recipe_misses_what_it_needs(tmp_path: Path) -> None:
     assert error_of(written(tmp_path, "{}")).count("is missing") == 3
     path = written(tmp_path, "name: a\ncollection: {kind: beir, path: x}\nstages: {}\n")
