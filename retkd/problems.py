@@ -21,6 +21,7 @@ class Lines:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.places: dict[tuple[str, ...], str] = {}
+        self.set_later: set[tuple[str, ...]] = set()
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
             self._walk(root, ())
@@ -49,6 +50,7 @@ class Lines:
 
     def _put_over(self, to: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
         kept = {path: place for path, place in self.places.items() if path[: len(to)] != to}
+        self.set_later = {to} | self.set_later & {*kept}
         self.places = {to[:length]: found[to] for length in range(1, len(to))} | kept | found
 
     def afresh(self, kind: tuple[str, ...], again: Collection[tuple[str, ...]]) -> None:
@@ -61,16 +63,28 @@ class Lines:
         place = self._nearest(kind)
         self.places = {path: place for path, place in self.places.items() if stays(path)}
         self.places[part] = place
+        self.set_later &= {*self.places}
 
     def over(self, base: "Lines", keys: Collection[str]) -> "Lines":
         """These lines for ``keys`` of the recipe and all that is not in ``base``, the lines of ``base`` for the rest."""
         self.places = {path: place for path, place in base.places.items() if path[0] not in keys} | self.places
+        self.set_later |= {path for path in base.set_later if path[0] not in keys}
         return self
 
     def where(self, at: Path_) -> str:
-        """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written."""
+        """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written.
+
+        Of what holds other keys also which of them were set elsewhere: they may be what is wrong with it.
+        """
         steps = tuple(map(str, at))
-        return f"{self._nearest(steps)}, key {'.'.join(steps)}"
+        place = self._nearest(steps)
+        later = [
+            f"{'.'.join(path[len(steps) :])} ({self.places[path]})"
+            for path in sorted(self.set_later)
+            if path[: len(steps)] == steps and self.places[path] != place
+        ]
+        key = f", key {'.'.join(steps)}" if steps else ""
+        return f"{place}{key}" + (f"; set over it: {', '.join(later)}" if later else "")
 
     def _nearest(self, steps: tuple[str, ...]) -> str:
         places = (self.places.get(steps[:length]) for length in range(len(steps), 0, -1))

@@ -411,6 +411,33 @@ def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, r
     assert not list((tmp_path / "runs").glob("artifacts/*"))
 
 
+@pytest.mark.parametrize(
+    ("key", "seen", "value"),
+    [("stages.evaluate.splits", "tset", "[tset]"), ("collection.sample.trian", "trian", "3")],
+)
+def test_a_split_that_the_collection_does_not_have(
+    retkd: Retkd, recipe: Path, tmp_path: Path, key: str, seen: str, value: str
+) -> None:
+    code, _, err = retkd("run", recipe, "--workspace", tmp_path, "--set", f"{key}={value}")
+    assert code == 2
+    assert f"the collection has no split {seen!r}\n  where: --set, key {key}\n  seen: {seen}\n" in err
+
+
+def test_a_split_that_is_written_has_its_line(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(recipe.read_text().replace("splits: evaluation", "splits: [tset]"))
+    code, _, err = retkd("status", own, "--workspace", tmp_path / "runs")
+    line = next(number for number, line in enumerate(own.read_text().splitlines(), 1) if "tset" in line)
+    assert (code, f"where: {own}:{line}, key stages.evaluate.splits\n" in err) == (2, True)
+
+
+def test_a_sample_of_another_collection_has_its_place(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    other = f"transfer.other={{kind: beir, path: {recipe.parent / 'collection'}, sample: {{tset: 3}}}}"
+    code, _, err = retkd("status", recipe, "--workspace", tmp_path, "--set", other)
+    assert code == 2
+    assert "where: --set, key transfer.other.sample.tset\n" in err
+
+
 def test_the_bm25_control_leaves_nothing_out(recipe: Path) -> None:
     """A miner that skips the top makes negatives; the control is a ranking."""
     from retkd.recipe import load

@@ -87,7 +87,7 @@ def test_every_file_that_is_missing_is_told_before_anything_runs(
     with pytest.raises(RecipeError) as error:
         made.require_files(["reads"])
     problems = [
-        f"  - there is no such file\n      where: key stages.reads.reader.{key}\n      seen: {seen}\n"
+        f"  - there is no such file\n      where: {tmp_path}/recipe.yaml:3, key stages.reads.reader.{key}\n      seen: {seen}\n"
         "      allowed: a path from the folder that retkd is run in, or from the root\n"
         f"      next step: --set stages.reads.reader.{key}=PATH"
         for key, seen in (("one", "a.txt"), ("some.0", "b.txt"), ("each.dev", "c.txt"))

@@ -196,6 +196,22 @@ def test_a_mistake_on_the_command_line_is_told_as_one(tmp_path: Path) -> None:
         load(path, seed=-1)
 
 
+def test_what_is_wrong_with_a_whole_stage_names_the_keys_that_were_set_over_it(tmp_path: Path) -> None:
+    path = extending(tmp_path, "budgets:\n  small:\n    stages.train.steps: 3\nset: {stages.train.objective: []}\n")
+    stage = f"where: {tmp_path}/recipe.yaml:{line_of('  train:')}, key stages.train"
+    assert f"{stage}; set over it: objective ({path}:5)\n" in error_of(path)
+    told = error_of(path, "budget=small", "stages.train.objective=[{kind: self_distillation}]")
+    assert f"{stage}; set over it: objective (--set), steps ({path}:4 (budget small))\n" in told
+
+
+def test_a_whole_stage_that_was_set_names_no_key_of_the_one_before(tmp_path: Path) -> None:
+    path = extending(tmp_path, "set:\n  stages.train.steps: 3\n")
+    told = error_of(
+        path, "stages.train={kind: train, candidates: select, student: {kind: dense, base: x}, objective: []}"
+    )
+    assert "where: --set, key stages.train\n" in told
+
+
 def test_what_another_kind_lacks_is_told_where_the_kind_is_set(tmp_path: Path) -> None:
     path = extending(tmp_path, "set:\n  stages.mine.miner.depth: 9\n  stages.mine.miner.kind: dense\n")
     assert f"the key 'model' is missing\n      where: {path}:4, key stages.mine.miner.model" in error_of(path)
