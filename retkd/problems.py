@@ -9,7 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from retkd.errors import RecipeError, did_you_mean
+from retkd.allowed import allowed, choices
+from retkd.errors import RecipeError, did_you_mean, meant
 from retkd.parts import Part, kind_of
 
 Path_ = tuple[str | int, ...]
@@ -98,16 +99,25 @@ def problems_of(
 
     ``beside``: keys of a file that are no fields of ``model``.
 
-    A value that fits no member of a union fails once per member: these messages are joined by "or".
+    A value that fits no member of a union fails once per member: what these say is joined by "or".
     """
     found: dict[tuple[object, object, object], RecipeError] = {}
     for each in error.errors(include_url=False):
         problem = _problem(each, model, lines, beside)
         same = (problem.where, problem.seen, problem.what if problem.seen is None else None)
-        if same in found:
-            problem = RecipeError(f"{found[same].what}, or: {problem.what}", where=problem.where, seen=problem.seen)
-        found[same] = problem
+        found[same] = _either(found[same], problem) if same in found else problem
     return list(found.values())
+
+
+def _either(one: RecipeError, other: RecipeError) -> RecipeError:
+    """One problem out of two of the same value, which fits neither of two forms."""
+    return RecipeError(
+        ", or: ".join(dict.fromkeys((one.what, other.what))),
+        where=one.where,
+        seen=one.seen,
+        allowed="; or ".join(dict.fromkeys(str(each.allowed) for each in (one, other) if each.allowed)) or None,
+        next_step=one.next_step or other.next_step,
+    )
 
 
 def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[str]) -> RecipeError:
@@ -135,12 +145,7 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
         case "union_tag_not_found":
             return RecipeError("a part must say its `kind`", where=where, seen=seen)
         case "literal_error" if path[-1] == "kind":
-            known = [value.strip().strip("'") for value in error["ctx"]["expected"].split(" or ")]
-            return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(known))
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return RecipeError("this must be a mapping of keys to values", where=where, seen=seen)
-        case "list_type":
-            return RecipeError("this must be a list", where=where, seen=seen)
+            return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(choices(error)))
         case "string_pattern_mismatch" if path == ("name",):
             fit = re.sub(r"[^A-Za-z0-9._-]+", "-", str(error["input"])).strip("-._") or "my-recipe"
             return RecipeError(
@@ -149,8 +154,10 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 seen=seen,
                 next_step=f"write `name: {fit}` in the recipe, or --set name={fit}",
             )
-    message = error["msg"].removeprefix("Value error, ")
-    return RecipeError(message, where=where, seen=seen)
+    fits = allowed(error, holder.model_fields.get(str(path[-1])) if holder and path else None)
+    message = "this value does not fit" if fits else error["msg"].removeprefix("Value error, ")
+    step = meant(str(error["input"]), choices(error)) if error["type"] == "literal_error" else None
+    return RecipeError(message, where=where, seen=seen, allowed=fits, next_step=step)
 
 
 def _short(value: object) -> str:
