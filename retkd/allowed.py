@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 WORDS = {
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
@@ -58,3 +58,14 @@ def _plain(number: float) -> str:
 def choices(error: Any) -> list[str]:
     """The values that an unknown one was not among."""
     return [value.strip("'") for value in re.split(r", | or ", error["ctx"]["expected"])]
+
+
+def literals(annotation: Any) -> list[str]:
+    """The few values that a field takes; none where it takes any of its type.
+
+    >>> literals(Literal["last", "best"] | None)
+    ['last', 'best']
+    """
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return [value for each in get_args(annotation) for value in literals(each)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from retkd.allowed import allowed, choices
+from retkd.allowed import allowed, choices, literals
 from retkd.errors import RecipeError, did_you_mean, meant
 from retkd.parts import Part, kind_of
 
@@ -133,7 +133,13 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 next_step=did_you_mean(str(path[-1]), known),
             )
         case "missing":
-            return RecipeError(f"the key {path[-1]!r} is missing", where=where)
+            few = literals(holder.model_fields[str(path[-1])].annotation) if holder else []
+            return RecipeError(
+                f"the key {path[-1]!r} is missing",
+                where=where,
+                allowed=", ".join(few) or None,
+                next_step=f"`retkd ls {kind}` tells every key of it" if (kind := _tag(holder)) else None,
+            )
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
             return RecipeError(

@@ -93,8 +93,13 @@ def test_an_unknown_kind_of_stage_and_where_there_is_only_one(tmp_path: Path) ->
 def test_a_missing_key_and_a_missing_kind(tmp_path: Path) -> None:
     line = line_of("miner:")
     assert problem(tmp_path, "    miner: {kind: bm25, depth: 50}\n", "") == (
-        f"the key 'miner' is missing\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.mine.miner"
+        f"the key 'miner' is missing\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.mine.miner\n"
+        "  next step: `retkd ls mine` tells every key of it"
     )
+    assert problem(tmp_path, "infonce, weight: 0.1, temperature: 0.02", "flops").splitlines()[2:] == [
+        "  allowed: query, document",
+        "  next step: `retkd ls flops` tells every key of it",
+    ]
     assert problem(tmp_path, "{kind: bm25, depth: 50}", "{depth: 50}") == (
         f"a part must say its `kind`\n  where: {tmp_path}/recipe.yaml:{line}, key stages.mine.miner\n  seen: {{'depth': 50}}"
     )
@@ -181,7 +186,10 @@ def test_a_key_that_an_override_brought_has_no_line(tmp_path: Path) -> None:
         f"  allowed: the keys of kind train: {', '.join(STAGES['train'].Config.model_fields)}\n"
         "  next step: did you mean 'steps'?"
     ]
-    assert problems(path, "transfer.x.kind=beir") == ["the key 'path' is missing\n  where: --set, key transfer.x.path"]
+    assert problems(path, "transfer.x.kind=beir") == [
+        "the key 'path' is missing\n  where: --set, key transfer.x.path\n"
+        "  next step: `retkd ls beir` tells every key of it"
+    ]
 
 
 def test_lines_are_known_for_every_written_key() -> None:
