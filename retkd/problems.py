@@ -130,7 +130,7 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 f"unknown key {path[-1]!r}",
                 where=where,
                 allowed=f"the keys of kind {kind}: {', '.join(known)}" if (kind := _tag(holder)) else None,
-                next_step=did_you_mean(str(path[-1]), known),
+                next_step=_joined({path[-1]: error["input"]}) or did_you_mean(str(path[-1]), known),
             )
         case "missing":
             few = literals(holder.model_fields[str(path[-1])].annotation) if holder else []
@@ -149,7 +149,7 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 next_step=did_you_mean(error["ctx"]["tag"], known),
             )
         case "union_tag_not_found":
-            return RecipeError("a part must say its `kind`", where=where, seen=seen)
+            return RecipeError("a part must say its `kind`", where=where, seen=seen, next_step=_joined(error["input"]))
         case "literal_error" if path[-1] == "kind":
             return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(choices(error)))
         case "string_pattern_mismatch" if path == ("name",):
@@ -164,6 +164,13 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
     message = "this value does not fit" if fits else error["msg"].removeprefix("Value error, ")
     step = meant(str(error["input"]), choices(error)) if error["type"] == "literal_error" else None
     return RecipeError(message, where=where, seen=seen, allowed=fits, next_step=step)
+
+
+def _joined(value: Any) -> str | None:
+    """What to do about ``kind:kl`` in braces, which YAML reads as a key without a value."""
+    keys = [str(key) for key, inner in value.items() if inner is None] if isinstance(value, Mapping) else []
+    joined = next((key for key in keys if ":" in key), None)
+    return f"put a space after the colon: {joined.replace(':', ': ', 1)}" if joined else None
 
 
 def _short(value: object) -> str:

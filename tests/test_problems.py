@@ -157,6 +157,17 @@ def test_layers_have_one_message_for_all_their_forms(tmp_path: Path, layers: str
     )
 
 
+def test_a_colon_without_a_space(tmp_path: Path) -> None:
+    line = line_of("kind: kl")
+    assert problem(tmp_path, "{kind: kl, teacher: ce}", "{kind:kl,teacher:ce}") == (
+        f"a part must say its `kind`\n  where: {tmp_path}/recipe.yaml:{line}, key stages.train.objective.0\n"
+        "  seen: {'kind:kl': None, 'teacher:ce': None}\n  next step: put a space after the colon: kind: kl"
+    )
+    told = problems(written(tmp_path, **{"{kind: kl, teacher: ce}": "{kind: kl, teacher:ce}"}))[-1]
+    assert told.startswith("unknown key 'teacher:ce'\n")
+    assert told.endswith("  next step: put a space after the colon: teacher: ce")
+
+
 def test_a_name_that_is_none(tmp_path: Path) -> None:
     told = problem(tmp_path, "  mine:\n", "  a/b:\n    kind: mine\n    miner: {kind: bm25}\n  mine:\n")
     assert told == (
