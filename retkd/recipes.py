@@ -7,7 +7,7 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from retkd.errors import RecipeError, did_you_mean, meant
+from retkd.errors import RecipeError, meant
 from retkd.shipped import folder
 
 
@@ -23,7 +23,7 @@ def located(path: Path) -> Path:
         "there is no such recipe",
         where=path,
         allowed="a file, or a name that `retkd ls` shows",
-        next_step=did_you_mean(name, known),
+        next_step=meant(name, known) or "`retkd ls` shows every name and its purpose",
     )
 
 

@@ -243,6 +243,20 @@ def test_mistakes_come_together_with_their_lines(retkd: Retkd, recipe: Path) -> 
     assert "did you mean 'seed'?" in err
 
 
+@pytest.mark.parametrize("words", [("cp", "taid", "x.yaml"), ("run", "taid"), ("validate", "pipelines/tiad.yaml")])
+def test_a_recipe_is_found_by_the_last_part_of_its_name(retkd: Retkd, words: tuple[str, ...]) -> None:
+    code, _, err = retkd(*words)
+    assert code == 2
+    assert err.endswith("  next step: did you mean 'methods/taid'?\n")
+
+
+def test_a_recipe_that_no_name_is_near_brings_no_list_of_all(retkd: Retkd) -> None:
+    assert retkd("validate", "xyzzy")[2] == (
+        "error: there is no such recipe\n  where: xyzzy\n  allowed: a file, or a name that `retkd ls` shows\n"
+        "  next step: `retkd ls` shows every name and its purpose\n"
+    )
+
+
 def test_an_unknown_recipe_is_an_error(retkd: Retkd) -> None:
     code, _, err = retkd("run", "quikstart")
     assert code == 2
