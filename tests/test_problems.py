@@ -122,6 +122,20 @@ def test_a_missing_key_and_a_missing_kind(tmp_path: Path) -> None:
         ("kind: kl,", "kind: kl, standardise: 3,", "train.objective.0.standardise", "3", "true or false"),
         ("{kind: bm25, depth: 50}", "bm25", "mine.miner", "'bm25'", "a mapping of keys to values"),
         ("[{kind: margin, teacher: ce, margin: 1.0}]", "margin", "select.filters", "'margin'", "a list"),
+        (
+            "{kind: kl, teacher: ce}",
+            "{kind: reinforced_kl, teachers: [[ce]]}",
+            "train.objective.0.teachers",
+            "[['ce']]",
+            "a mapping of keys to values",
+        ),
+        (
+            "{kind: cross_encoder, model: /models/teacher}",
+            "{kind: ensemble, members: [[ce]]}",
+            "score.teachers.ce.members",
+            "[['ce']]",
+            "a mapping of keys to values",
+        ),
         ("[dev, test]", "tests", "evaluate.splits", "'tests'", "a list; or all, evaluation"),
         (
             "depth: 50",
