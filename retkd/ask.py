@@ -96,4 +96,4 @@ def _collection(config: dict[str, object], space: Workspace):  # type: ignore[no
 
     from retkd.collections import AnyCollection
 
-    return TypeAdapter(AnyCollection).validate_python(config).open(space.cache / "collections")
+    return TypeAdapter(AnyCollection).validate_python(config).open(space.cached("collections"))

@@ -97,6 +97,11 @@ class MissingExtraError(RetkdError):
         )
 
 
+CLOSE = 0.7
+"""Of all letters of two names the share that they have in common, in order, from which one may be meant for the other: `idx`
+for `index` (0.75), not `huber` for `beir` (0.67)."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``did you mean 'depth'?`` when a known name is close, else the known names.
 
@@ -110,6 +115,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """``did you mean 'depth'?`` when a known name is close."""
-    close = difflib.get_close_matches(str(name), sorted(map(str, known)), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else None
+    """``did you mean 'depth'?`` when a known name, or the last part of one, is close.
+
+    >>> meant("tiad", ["methods/taid", "train"]), meant("huber", ["beir"])
+    ("did you mean 'methods/taid'?", None)
+    """
+    names = sorted(map(str, known))
+    whole = {each.rpartition("/")[2]: each for each in names} | {each: each for each in names}
+    close = difflib.get_close_matches(str(name), sorted(whole), n=1, cutoff=CLOSE)
+    return f"did you mean {whole[close[0]]!r}?" if close else None

@@ -176,7 +176,7 @@ def _collection(space: Workspace, folder: Path, digest: str | None) -> Collectio
 
     adapter: TypeAdapter[Any] = TypeAdapter(AnyCollection)
     for config in space.collections(folder.name):
-        collection: Collection = adapter.validate_python(config).open(space.cache / "collections")
+        collection: Collection = adapter.validate_python(config).open(space.cached("collections"))
         if digest is None or collection.all_splits_digest == digest:
             return collection
     raise DataError(

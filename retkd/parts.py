@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from retkd.errors import RetkdError
 
 
 class Part(BaseModel):
@@ -187,17 +189,32 @@ def _untold(part: Part, name: str, field: Any) -> bool:
 
 
 def registry(family: str, *classes: type[Part]) -> dict[str, type[Part]]:
-    """``kind`` -> class: the given classes, then plug-ins of the entry-point group ``retkd`` named ``FAMILY.KIND``."""
+    """``kind`` -> class: the given classes, then plug-ins of the entry-point group ``retkd`` named ``FAMILY.KIND``.
+
+    Raises :class:`RetkdError` for a plug-in that is named after another kind than its class answers to.
+    """
     kinds: dict[str, type[Part]] = {}
-    found = [(kind_of(cls), cls) for cls in classes]
-    found += [
-        (e.name.split(".", 1)[1], e.load()) for e in entry_points(group="retkd") if e.name.startswith(family + ".")
-    ]
-    for kind, cls in found:
+    plugged = [_plugged(e) for e in entry_points(group="retkd") if e.name.startswith(family + ".")]
+    for cls in (*classes, *plugged):
+        kind = kind_of(cls)
         if kind in kinds:
             raise ValueError(f"two {family} are named {kind!r}: {kinds[kind]} and {cls}")
         kinds[kind] = cls
     return kinds
+
+
+def _plugged(entry: EntryPoint) -> type[Part]:
+    cls: type[Part] = entry.load()
+    family, _, name = entry.name.partition(".")
+    if name != (kind := kind_of(cls)):
+        raise RetkdError(
+            f"the plug-in {entry.name!r} is of kind {kind!r}",
+            where=f"entry point {entry.name} = {entry.value}, of the group retkd",
+            seen=f"kind: {kind}",
+            allowed=f"kind: {name}",
+            next_step=f"name the entry point {family}.{kind}, or give its class `kind: {name}`, and install it again",
+        )
+    return cls
 
 
 def kind_of(cls: type[Part]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retkd import workspace as ws
 from retkd.absent import absent_model
-from retkd.collections.base import Collection, chosen_splits
+from retkd.collections.base import Collection, chosen_splits, require_split
 from retkd.collections.generated import WithTrainQueries
 from retkd.digests import differences
 from retkd.errors import RecipeError, in_recipe
@@ -68,18 +68,23 @@ class Resolver:
         """The collection itself, without generated queries."""
         label = self.recipe.stages[name].collection
         if label not in self._collections:
-            cache = self.workspace.cache / "collections"
-            cache.mkdir(parents=True, exist_ok=True)
-            self._collections[label] = self.recipe.collection_of(name).open(cache)
+            opened = self.recipe.collection_of(name).open(self.workspace.cached("collections"))
+            at = ("collection",) if label is None else ("views" if label in self.recipe.views else "transfer", label)
+            for split in opened.config.sample:
+                require_split(split, opened.splits, self.recipe.where(*at, "sample", split))
+            self._collections[label] = opened
         return self._collections[label]
 
     def require_splits(self, names: Sequence[str]) -> None:
-        """Raise :class:`RecipeError` at once, not after an hour of mining, when a stage has no split to train or evaluate on."""
-        for name in names:
+        """Raise :class:`RecipeError` at once, not after an hour of mining, when a stage has no split to train or evaluate on.
+
+        Evaluations first: those that are written have their lines, and the stages of their controls have splits from them.
+        """
+        for name in sorted(names, key=lambda name: self.recipe.stages[name].kind != "evaluate"):
             config = self.recipe.stages[name]
             splits = self._collection(name).splits
             if config.kind in ("mine", "evaluate") and queries_of(self.recipe.stages, name) is None:
-                chosen_splits(self._collection(name), config.splits)
+                chosen_splits(self._collection(name), config.splits, self.recipe.where("stages", name, "splits"))
             generated = queries_of(self.recipe.stages, name)
             if config.kind in TRAINING and config.steps > 0 and "train" not in splits and generated is None:
                 raise RecipeError(
@@ -109,7 +114,7 @@ class Resolver:
         problems = [
             RecipeError(
                 "there is no such file",
-                where=f"key stages.{name}.{key}",
+                where=self.recipe.where("stages", name, *key.split(".")),
                 seen=path,
                 allowed="a path from the folder that retkd is run in, or from the root",
                 next_step=f"--set stages.{name}.{key}=PATH",
@@ -131,7 +136,7 @@ class Resolver:
         told: dict[str, str] = {}
         for name in names:
             for key, ref in models_of(self.recipe.stages, name).items():
-                told.setdefault(ref, f"key stages.{name}.{key}")
+                told.setdefault(ref, self.recipe.where("stages", name, *key.split(".")))
         missing = {ref: absent_model(ref, digests) for ref in told}
         self._require([in_recipe(error, told[ref], ref) for ref, error in missing.items() if error is not None])
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from retkd.errors import RecipeError, did_you_mean
+from retkd.allowed import allowed, choices, literals
+from retkd.errors import RecipeError, did_you_mean, meant
 from retkd.parts import Part, kind_of
 
 Path_ = tuple[str | int, ...]
@@ -21,6 +22,7 @@ class Lines:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.places: dict[tuple[str, ...], str] = {}
+        self.set_later: set[tuple[str, ...]] = set()
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
             self._walk(root, ())
@@ -49,6 +51,7 @@ class Lines:
 
     def _put_over(self, to: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
         kept = {path: place for path, place in self.places.items() if path[: len(to)] != to}
+        self.set_later = {to} | self.set_later & {*kept}
         self.places = {to[:length]: found[to] for length in range(1, len(to))} | kept | found
 
     def afresh(self, kind: tuple[str, ...], again: Collection[tuple[str, ...]]) -> None:
@@ -61,16 +64,28 @@ class Lines:
         place = self._nearest(kind)
         self.places = {path: place for path, place in self.places.items() if stays(path)}
         self.places[part] = place
+        self.set_later &= {*self.places}
 
     def over(self, base: "Lines", keys: Collection[str]) -> "Lines":
         """These lines for ``keys`` of the recipe and all that is not in ``base``, the lines of ``base`` for the rest."""
         self.places = {path: place for path, place in base.places.items() if path[0] not in keys} | self.places
+        self.set_later |= {path for path in base.set_later if path[0] not in keys}
         return self
 
     def where(self, at: Path_) -> str:
-        """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written."""
+        """``recipe.yaml:12, key stages.train.steps``; the line is the nearest one that is written.
+
+        Of what holds other keys also which of them were set elsewhere: they may be what is wrong with it.
+        """
         steps = tuple(map(str, at))
-        return f"{self._nearest(steps)}, key {'.'.join(steps)}"
+        place = self._nearest(steps)
+        later = [
+            f"{'.'.join(path[len(steps) :])} ({self.places[path]})"
+            for path in sorted(self.set_later)
+            if path[: len(steps)] == steps and self.places[path] != place
+        ]
+        key = f", key {'.'.join(steps)}" if steps else ""
+        return f"{place}{key}" + (f"; set over it: {', '.join(later)}" if later else "")
 
     def _nearest(self, steps: tuple[str, ...]) -> str:
         places = (self.places.get(steps[:length]) for length in range(len(steps), 0, -1))
@@ -84,16 +99,25 @@ def problems_of(
 
     ``beside``: keys of a file that are no fields of ``model``.
 
-    A value that fits no member of a union fails once per member: these messages are joined by "or".
+    A value that fits no member of a union fails once per member: what these say is joined by "or".
     """
     found: dict[tuple[object, object, object], RecipeError] = {}
     for each in error.errors(include_url=False):
         problem = _problem(each, model, lines, beside)
         same = (problem.where, problem.seen, problem.what if problem.seen is None else None)
-        if same in found:
-            problem = RecipeError(f"{found[same].what}, or: {problem.what}", where=problem.where, seen=problem.seen)
-        found[same] = problem
+        found[same] = _either(found[same], problem) if same in found else problem
     return list(found.values())
+
+
+def _either(one: RecipeError, other: RecipeError) -> RecipeError:
+    """One problem out of two of the same value, which fits neither of two forms."""
+    return RecipeError(
+        ", or: ".join(dict.fromkeys((one.what, other.what))),
+        where=one.where,
+        seen=one.seen,
+        allowed="; or ".join(dict.fromkeys(str(each.allowed) for each in (one, other) if each.allowed)) or None,
+        next_step=one.next_step or other.next_step,
+    )
 
 
 def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[str]) -> RecipeError:
@@ -106,10 +130,16 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 f"unknown key {path[-1]!r}",
                 where=where,
                 allowed=f"the keys of kind {kind}: {', '.join(known)}" if (kind := _tag(holder)) else None,
-                next_step=did_you_mean(str(path[-1]), known),
+                next_step=_joined({path[-1]: error["input"]}) or did_you_mean(str(path[-1]), known),
             )
         case "missing":
-            return RecipeError(f"the key {path[-1]!r} is missing", where=where)
+            few = literals(holder.model_fields[str(path[-1])].annotation) if holder else []
+            return RecipeError(
+                f"the key {path[-1]!r} is missing",
+                where=where,
+                allowed=", ".join(few) or None,
+                next_step=f"`retkd ls {kind}` tells every key of it" if (kind := _tag(holder)) else None,
+            )
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
             return RecipeError(
@@ -119,14 +149,9 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 next_step=did_you_mean(error["ctx"]["tag"], known),
             )
         case "union_tag_not_found":
-            return RecipeError("a part must say its `kind`", where=where, seen=seen)
+            return RecipeError("a part must say its `kind`", where=where, seen=seen, next_step=_joined(error["input"]))
         case "literal_error" if path[-1] == "kind":
-            known = [value.strip().strip("'") for value in error["ctx"]["expected"].split(" or ")]
-            return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(known))
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return RecipeError("this must be a mapping of keys to values", where=where, seen=seen)
-        case "list_type":
-            return RecipeError("this must be a list", where=where, seen=seen)
+            return RecipeError(f"unknown kind {error['input']!r}", where=where, allowed=", ".join(choices(error)))
         case "string_pattern_mismatch" if path == ("name",):
             fit = re.sub(r"[^A-Za-z0-9._-]+", "-", str(error["input"])).strip("-._") or "my-recipe"
             return RecipeError(
@@ -135,8 +160,17 @@ def _problem(error: Any, model: type[BaseModel], lines: Lines, beside: Sequence[
                 seen=seen,
                 next_step=f"write `name: {fit}` in the recipe, or --set name={fit}",
             )
-    message = error["msg"].removeprefix("Value error, ")
-    return RecipeError(message, where=where, seen=seen)
+    fits = allowed(error, holder.model_fields.get(str(path[-1])) if holder and path else None)
+    message = "this value does not fit" if fits else error["msg"].removeprefix("Value error, ")
+    step = meant(str(error["input"]), choices(error)) if error["type"] == "literal_error" else None
+    return RecipeError(message, where=where, seen=seen, allowed=fits, next_step=step)
+
+
+def _joined(value: Any) -> str | None:
+    """What to do about ``kind:kl`` in braces, which YAML reads as a key without a value."""
+    keys = [str(key) for key, inner in value.items() if inner is None] if isinstance(value, Mapping) else []
+    joined = next((key for key in keys if ":" in key), None)
+    return f"put a space after the colon: {joined.replace(':', ': ', 1)}" if joined else None
 
 
 def _short(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from retkd.collections import AnyCollection
 from retkd.errors import RecipeError
@@ -66,6 +66,8 @@ class Recipe(Part):
     budget: str | None = Field(default=None, description="which entry of `budgets` applies")
     budgets: dict[str, dict[str, Any]] = Field(default={}, description="budget -> dotted key -> value")
 
+    _lines: Lines | None = PrivateAttr(default=None)
+
     @field_validator("name")
     @classmethod
     def _not_a_folder_of_the_workspace(cls, name: str) -> str:
@@ -88,6 +90,10 @@ class Recipe(Part):
         if twice:
             raise ValueError(f"{twice[0]} is a transfer collection already: give the view another name")
         return views
+
+    def where(self, *path: str | int) -> str:
+        """Where a key stands: file and line, the option that set it, or the recipe's name where it was read from no file."""
+        return self._lines.where(path) if self._lines else f"recipe {self.name}, key {'.'.join(map(str, path))}"
 
     def seed_of(self, stage: str) -> int:
         """The seed that a stage runs with."""
@@ -119,6 +125,7 @@ def load(path: Path, overrides: Iterable[str] = (), seed: int | None = None) -> 
         reference_problems(recipe, lines) or [*training_problems(recipe, lines), *expected_problems(recipe, lines)],
         lines,
     )
+    recipe._lines = lines
     return recipe
 
 

@@ -15,7 +15,7 @@ from retkd.inherited import Origins, fitting, other_collection
 from retkd.overrides import Setting, applied
 from retkd.problems import Lines
 from retkd.progress import say
-from retkd.recipes import located
+from retkd.recipes import located, text_of
 
 BESIDE = ("extends", "set")
 """Keys of a recipe file that are no keys of a recipe: they say how to make it out of another."""
@@ -208,7 +208,7 @@ def _text(path: Path) -> str:
             where=path,
             next_step="`retkd ls` lists the recipes that come with retkd, `retkd cp quickstart my.yaml` copies one",
         )
-    return path.read_text(encoding="utf-8")
+    return text_of(path)
 
 
 class _NoKeyTwice(yaml.SafeLoader):

@@ -1,12 +1,13 @@
 """The recipes and index recipes that come with retkd, and every kind that a recipe can name."""
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from retkd.errors import RecipeError, did_you_mean, meant
+from retkd.errors import RecipeError, meant
 from retkd.shipped import folder
 
 
@@ -22,8 +23,24 @@ def located(path: Path) -> Path:
         "there is no such recipe",
         where=path,
         allowed="a file, or a name that `retkd ls` shows",
-        next_step=did_you_mean(name, known),
+        next_step=meant(name, known) or "`retkd ls` shows every name and its purpose",
     )
+
+
+def text_of(path: Path) -> str:
+    """What a recipe's file holds. Raises :class:`RecipeError` where that is no UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        content = error.object
+        line = 1 + content.count(b"\n", 0, error.start)
+        utf16 = ", which begins UTF-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
+        raise RecipeError(
+            "the recipe is not UTF-8",
+            where=f"{path}:{line}",
+            seen=f"the byte {content[error.start]:02x}{utf16}",
+            next_step="save it as UTF-8",
+        ) from error
 
 
 def _recipes() -> Iterator[tuple[str, Path]]:
@@ -57,7 +74,7 @@ def copied(source: Path, target: Path) -> str:
     command, own = f"retkd run {target}", rf"^(#.*: +)retkd run (?:\S*/)?{re.escape(source.stem)}(?:\.yaml)?(?!\S)"
     head = f"# Command: {command}   (a copy of {source.name}, whose numbers follow)"
     hint = f"# What {source.name} reaches; without the `# ` of these lines the copy has to reach it too.\n"
-    text = source.read_text(encoding="utf-8")
+    text = text_of(source)
     text = re.sub(r"^name: .*$", f"name: {target.stem}", text, flags=re.MULTILINE)
     text = re.sub(
         r"^extends: (\S+)$", lambda found: f"extends: {_known_as(source, found[1])}", text, flags=re.MULTILINE

@@ -35,7 +35,28 @@ class Workspace:
         self.root = root
         self.store = root / "store"
         self.cache = root / "cache"
-        self.digests = FileDigests(self.cache / "file-digests.json")
+        with self._within_reach():
+            self.digests = FileDigests(self.cache / "file-digests.json")
+
+    def cached(self, name: str) -> Path:
+        """A folder of the cache, made where it is not there yet. Raises :class:`WorkspaceError` where it cannot be."""
+        folder = self.cache / name
+        with self._within_reach():
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _within_reach(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkspaceError(
+                "no workspace can be kept here",
+                where=self.root,
+                seen=error.strerror,
+                allowed="a folder that you may write to, or the name of one that can be made",
+                next_step="give another one: --workspace FOLDER, or the variable RETKD_WORKSPACE",
+            ) from error
 
     def artifact(self, kind: str, key: str) -> Path:
         """The folder of a stage's result, there or not."""

@@ -114,6 +114,23 @@ def test_dry_run_runs_nothing(retkd: Retkd, recipe: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "artifacts").exists()
 
 
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/none"])
+def test_a_workspace_that_cannot_be(retkd: Retkd, recipe: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("words")
+    for words in (("run", recipe), ("run", recipe, "--dry-run"), ("status", recipe), ("verify", recipe)):
+        code, _, err = retkd(*words, "--workspace", tmp_path / name)
+        assert code == 1
+        assert f"no workspace can be kept here\n  where: {tmp_path / name}\n  seen: " in err
+        assert "next step: give another one: --workspace FOLDER" in err
+
+
+def test_a_copy_of_what_is_no_utf8(retkd: Retkd, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_bytes("name: own\n".encode("utf-16"))
+    code, _, err = retkd("cp", tmp_path / "own.yaml", tmp_path / "copy.yaml")
+    assert (code, (tmp_path / "copy.yaml").exists()) == (2, False)
+    assert "the recipe is not UTF-8" in err
+
+
 def test_an_alias_runs_its_kind_alone_and_needs_what_it_reads(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
     code, _, err = retkd("score", recipe, "--workspace", tmp_path)
     assert code == 1
@@ -248,6 +265,20 @@ def test_mistakes_come_together_with_their_lines(retkd: Retkd, recipe: Path) -> 
     assert "did you mean 'depth'?" in err
     assert "did you mean 'flat'?" in err
     assert "did you mean 'seed'?" in err
+
+
+@pytest.mark.parametrize("words", [("cp", "taid", "x.yaml"), ("run", "taid"), ("validate", "pipelines/tiad.yaml")])
+def test_a_recipe_is_found_by_the_last_part_of_its_name(retkd: Retkd, words: tuple[str, ...]) -> None:
+    code, _, err = retkd(*words)
+    assert code == 2
+    assert err.endswith("  next step: did you mean 'methods/taid'?\n")
+
+
+def test_a_recipe_that_no_name_is_near_brings_no_list_of_all(retkd: Retkd) -> None:
+    assert retkd("validate", "xyzzy")[2] == (
+        "error: there is no such recipe\n  where: xyzzy\n  allowed: a file, or a name that `retkd ls` shows\n"
+        "  next step: `retkd ls` shows every name and its purpose\n"
+    )
 
 
 def test_an_unknown_recipe_is_an_error(retkd: Retkd) -> None:
@@ -439,6 +470,33 @@ def test_a_collection_without_train_is_told_before_anything_runs(retkd: Retkd, r
     assert not list((tmp_path / "runs").glob("artifacts/*"))
 
 
+@pytest.mark.parametrize(
+    ("key", "seen", "value"),
+    [("stages.evaluate.splits", "tset", "[tset]"), ("collection.sample.trian", "trian", "3")],
+)
+def test_a_split_that_the_collection_does_not_have(
+    retkd: Retkd, recipe: Path, tmp_path: Path, key: str, seen: str, value: str
+) -> None:
+    code, _, err = retkd("run", recipe, "--workspace", tmp_path, "--set", f"{key}={value}")
+    assert code == 2
+    assert f"the collection has no split {seen!r}\n  where: --set, key {key}\n  seen: {seen}\n" in err
+
+
+def test_a_split_that_is_written_has_its_line(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(recipe.read_text().replace("splits: evaluation", "splits: [tset]"))
+    code, _, err = retkd("status", own, "--workspace", tmp_path / "runs")
+    line = next(number for number, line in enumerate(own.read_text().splitlines(), 1) if "tset" in line)
+    assert (code, f"where: {own}:{line}, key stages.evaluate.splits\n" in err) == (2, True)
+
+
+def test_a_sample_of_another_collection_has_its_place(retkd: Retkd, recipe: Path, tmp_path: Path) -> None:
+    other = f"transfer.other={{kind: beir, path: {recipe.parent / 'collection'}, sample: {{tset: 3}}}}"
+    code, _, err = retkd("status", recipe, "--workspace", tmp_path, "--set", other)
+    assert code == 2
+    assert "where: --set, key transfer.other.sample.tset\n" in err
+
+
 def test_the_bm25_control_leaves_nothing_out(recipe: Path) -> None:
     """A miner that skips the top makes negatives; the control is a ranking."""
     from retkd.recipe import load
@@ -521,7 +579,7 @@ def test_a_run_does_not_begin_without_a_model_that_a_late_stage_needs(
     assert (
         "key stages.train.student.base\n      seen: no-such-org/model\n      next step: fetch it first, or unset" in err
     )
-    assert "the package no_such that carries the model is not installed\n      where: key stages.teach.base\n" in err
+    assert "the package no_such that carries the model is not installed\n      where: --set, key stages.teach.base\n" in err
     assert list((tmp_path / "runs").glob("artifacts/*")) == []
     code, _, err = retkd("run", recipe, *changes, "--only", "mine", "--workspace", tmp_path / "runs")
     assert code == 0, err

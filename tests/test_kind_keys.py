@@ -58,7 +58,7 @@ def test_an_unknown_kind() -> None:
         "  next step: did you mean 'bm25'?"
     )
     with pytest.raises(RecipeError) as error:
-        recipes.keys("xyzzy")
+        recipes.keys("huber")
     assert str(error.value).endswith("  next step: `retkd ls kinds` shows the families and all their kinds")
 
 

@@ -1,13 +1,14 @@
 """Marked fields: where they are found, and what stands for them in a key."""
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 import pytest
 
-from retkd.errors import RecipeError
-from retkd.parts import DataFile, Encoder, FileInput, ModelInput, Part, marked, substituted
+from retkd.errors import RecipeError, RetkdError
+from retkd.parts import DataFile, Encoder, FileInput, ModelInput, Part, marked, registry, substituted
 from retkd.plan import Resolver
 from retkd.recipe import load
 from retkd.references import files_of, inputs_of
@@ -87,7 +88,7 @@ def test_every_file_that_is_missing_is_told_before_anything_runs(
     with pytest.raises(RecipeError) as error:
         made.require_files(["reads"])
     problems = [
-        f"  - there is no such file\n      where: key stages.reads.reader.{key}\n      seen: {seen}\n"
+        f"  - there is no such file\n      where: {tmp_path}/recipe.yaml:3, key stages.reads.reader.{key}\n      seen: {seen}\n"
         "      allowed: a path from the folder that retkd is run in, or from the root\n"
         f"      next step: --set stages.reads.reader.{key}=PATH"
         for key, seen in (("one", "a.txt"), ("some.0", "b.txt"), ("each.dev", "c.txt"))
@@ -100,6 +101,33 @@ def test_a_file_for_every_split_is_set_as_it_was_written(tmp_path: Path, monkeyp
     made = resolver(tmp_path, Reader(one=str(tmp_path), each={"*": "c.txt"}), monkeypatch)
     with pytest.raises(RecipeError, match=r"--set stages\.reads\.reader\.each=PATH$"):
         made.require_files(["reads"])
+
+
+class Tukey(Part):
+    kind: Literal["tuky"] = "tuky"
+
+
+def plugged(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Part]]:
+    """The family `objectives` with this plug-in."""
+    entries = [EntryPoint(name, "tests.test_parts:Tukey", "retkd"), EntryPoint("miners.none", "no.such:Class", "retkd")]
+    monkeypatch.setattr("retkd.parts.entry_points", lambda group: [each for each in entries if each.group == group])
+    return registry("objectives")
+
+
+def test_a_plug_in_is_found_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plugged("objectives.tuky", monkeypatch) == {"tuky": Tukey}
+
+
+def test_a_plug_in_that_is_named_after_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RetkdError) as error:
+        plugged("objectives.tukey", monkeypatch)
+    assert str(error.value) == (
+        "the plug-in 'objectives.tukey' is of kind 'tuky'\n"
+        "  where: entry point objectives.tukey = tests.test_parts:Tukey, of the group retkd\n"
+        "  seen: kind: tuky\n"
+        "  allowed: kind: tukey\n"
+        "  next step: name the entry point objectives.tuky, or give its class `kind: tukey`, and install it again"
+    )
 
 
 class Grown(Part):

@@ -93,67 +93,100 @@ def test_an_unknown_kind_of_stage_and_where_there_is_only_one(tmp_path: Path) ->
 def test_a_missing_key_and_a_missing_kind(tmp_path: Path) -> None:
     line = line_of("miner:")
     assert problem(tmp_path, "    miner: {kind: bm25, depth: 50}\n", "") == (
-        f"the key 'miner' is missing\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.mine.miner"
+        f"the key 'miner' is missing\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.mine.miner\n"
+        "  next step: `retkd ls mine` tells every key of it"
     )
+    assert problem(tmp_path, "infonce, weight: 0.1, temperature: 0.02", "flops").splitlines()[2:] == [
+        "  allowed: query, document",
+        "  next step: `retkd ls flops` tells every key of it",
+    ]
     assert problem(tmp_path, "{kind: bm25, depth: 50}", "{depth: 50}") == (
         f"a part must say its `kind`\n  where: {tmp_path}/recipe.yaml:{line}, key stages.mine.miner\n  seen: {{'depth': 50}}"
     )
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "key", "seen", "what"),
+    ("old", "new", "key", "seen", "allowed"),
     [
+        ("steps: 30", "steps: many", "train.steps", "'many'", "a whole number, at least 0"),
+        ("steps: 30", "steps: -1", "train.steps", "-1", "a whole number, at least 0"),
+        ("steps: 30", "steps: 3\n    batch_queries: 0", "train.batch_queries", "0", "a whole number, at least 1"),
+        ("temperature: 0.02", "temperature: .nan", "train.objective.1.temperature", "nan", "a finite number"),
         (
-            "steps: 30",
-            "steps: many",
-            "train.steps",
-            "'many'",
-            "Input should be a valid integer, unable to parse string as an integer",
+            "base: /models/base",
+            "dropout: 'no', base: x",
+            "train.student.dropout",
+            "'no'",
+            "a number, at least 0, below 1",
         ),
-        ("steps: 30", "steps: -1", "train.steps", "-1", "Input should be greater than or equal to 0"),
+        ("kind: kl,", "kind: kl, standardise: 3,", "train.objective.0.standardise", "3", "true or false"),
+        ("{kind: bm25, depth: 50}", "bm25", "mine.miner", "'bm25'", "a mapping of keys to values"),
+        ("[{kind: margin, teacher: ce, margin: 1.0}]", "margin", "select.filters", "'margin'", "a list"),
         (
-            "temperature: 0.02",
-            "temperature: .nan",
-            "train.objective.1.temperature",
-            "nan",
-            "Input should be a finite number",
-        ),
-        ("{kind: bm25, depth: 50}", "bm25", "mine.miner", "'bm25'", "this must be a mapping of keys to values"),
-        (
-            "[{kind: margin, teacher: ce, margin: 1.0}]",
-            "margin",
-            "select.filters",
-            "'margin'",
-            "this must be a list",
+            "{kind: kl, teacher: ce}",
+            "{kind: reinforced_kl, teachers: [[ce]]}",
+            "train.objective.0.teachers",
+            "[['ce']]",
+            "a mapping of keys to values",
         ),
         (
-            "[dev, test]",
-            "tests",
-            "evaluate.splits",
-            "'tests'",
-            "this must be a list, or: Input should be 'all' or 'evaluation'",
+            "{kind: cross_encoder, model: /models/teacher}",
+            "{kind: ensemble, members: [[ce]]}",
+            "score.teachers.ce.members",
+            "[['ce']]",
+            "a mapping of keys to values",
+        ),
+        ("[dev, test]", "tests", "evaluate.splits", "'tests'", "a list; or all, evaluation"),
+        (
+            "depth: 50",
+            "analyzer: german",
+            "mine.miner.analyzer",
+            "'german'",
+            "english, code, plain",
         ),
         (
-            "layers: [0, 2]",
-            "layers: {frist: 2}",
-            "train.student.layers",
-            "{'frist': 2}",
-            "the layers to keep are `every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]",
+            "[bm25, zero_shot, contrastive, teacher]",
+            "[zeroshot]",
+            "evaluate.controls.0",
+            "'zeroshot'",
+            "bm25, zero_shot, contrastive, teacher\n  next step: did you mean 'zero_shot'?",
         ),
     ],
 )
-def test_a_value_that_does_not_fit(tmp_path: Path, old: str, new: str, key: str, seen: str, what: str) -> None:
+def test_a_value_that_does_not_fit(tmp_path: Path, old: str, new: str, key: str, seen: str, allowed: str) -> None:
     """One problem each, also where a value fits none of several forms."""
+    line = line_of(old) + new.partition(key.rpartition(".")[2] + ":")[0].count("\n")
     assert problem(tmp_path, old, new) == (
-        f"{what}\n  where: {tmp_path}/recipe.yaml:{line_of(old)}, key stages.{key}\n  seen: {seen}"
+        f"this value does not fit\n  where: {tmp_path}/recipe.yaml:{line}, key stages.{key}\n"
+        f"  seen: {seen}\n  allowed: {allowed}"
     )
+
+
+@pytest.mark.parametrize("layers", ["{frist: 2}", "[0, -1]"])
+def test_layers_have_one_message_for_all_their_forms(tmp_path: Path, layers: str) -> None:
+    told = problem(tmp_path, "layers: [0, 2]", f"layers: {layers}")
+    assert told.splitlines()[0] == (
+        "the layers to keep are `every_second`, {first: n}, {every: n} with n from 2 on, or a list of indices such as "
+        "[0, 2, 5], which count from 0 and are never negative"
+    )
+
+
+def test_a_colon_without_a_space(tmp_path: Path) -> None:
+    line = line_of("kind: kl")
+    assert problem(tmp_path, "{kind: kl, teacher: ce}", "{kind:kl,teacher:ce}") == (
+        f"a part must say its `kind`\n  where: {tmp_path}/recipe.yaml:{line}, key stages.train.objective.0\n"
+        "  seen: {'kind:kl': None, 'teacher:ce': None}\n  next step: put a space after the colon: kind: kl"
+    )
+    told = problems(written(tmp_path, **{"{kind: kl, teacher: ce}": "{kind: kl, teacher:ce}"}))[-1]
+    assert told.startswith("unknown key 'teacher:ce'\n")
+    assert told.endswith("  next step: put a space after the colon: teacher: ce")
 
 
 def test_a_name_that_is_none(tmp_path: Path) -> None:
     told = problem(tmp_path, "  mine:\n", "  a/b:\n    kind: mine\n    miner: {kind: bm25}\n  mine:\n")
     assert told == (
-        "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'\n"
-        f"  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.a/b\n  seen: 'a/b'"
+        f"this value does not fit\n  where: {tmp_path}/recipe.yaml:{line_of('  mine:')}, key stages.a/b\n  seen: 'a/b'\n"
+        "  allowed: text that matches ^[A-Za-z0-9][A-Za-z0-9._-]*$"
     )
 
 
@@ -165,7 +198,7 @@ def test_all_problems_come_together_in_one_error(tmp_path: Path) -> None:
     assert lines[0] == f"the recipe {path} is not valid: 3 problems"
     assert [line for line in lines if line.startswith("  - ")] == [
         "  - unknown key 'dept'",
-        "  - Input should be a valid integer, unable to parse string as an integer",
+        "  - this value does not fit",
         "  - unknown kind 'klx'",
     ]
     assert error.value.exit_code == 2
@@ -178,7 +211,10 @@ def test_a_key_that_an_override_brought_has_no_line(tmp_path: Path) -> None:
         f"  allowed: the keys of kind train: {', '.join(STAGES['train'].Config.model_fields)}\n"
         "  next step: did you mean 'steps'?"
     ]
-    assert problems(path, "transfer.x.kind=beir") == ["the key 'path' is missing\n  where: --set, key transfer.x.path"]
+    assert problems(path, "transfer.x.kind=beir") == [
+        "the key 'path' is missing\n  where: --set, key transfer.x.path\n"
+        "  next step: `retkd ls beir` tells every key of it"
+    ]
 
 
 def test_lines_are_known_for_every_written_key() -> None:

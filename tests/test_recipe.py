@@ -82,7 +82,7 @@ def test_a_stage_runs_with_its_own_seed_or_the_recipes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["seed=-1", f"seed={2**32}", "stages.train.seed=-1"])
 def test_a_seed_that_numpy_would_refuse_in_the_middle_of_a_run(tmp_path: Path, setting: str) -> None:
-    assert "Input should be " in error_of(written(tmp_path), setting)
+    assert "allowed: a whole number, at least 0, below 4294967296" in error_of(written(tmp_path), setting)
 
 
 def test_no_such_file_and_a_file_that_is_no_recipe(tmp_path: Path) -> None:
@@ -97,10 +97,21 @@ def test_no_such_file_and_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     assert error_of(path).startswith(f"the recipe is not YAML\n  where: {path}:2\n  seen: ")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "line", "seen"), [("utf-16", 1, "the byte ff, which begins UTF-16"), ("latin-1", 2, "the byte fc")]
+)
+def test_a_file_that_is_not_utf8(tmp_path: Path, encoding: str, line: int, seen: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(f"name: tiny\n# für\n{TEXT}".encode(encoding))
+    assert error_of(path) == (
+        f"the recipe is not UTF-8\n  where: {path}:{line}\n  seen: {seen}\n  next step: save it as UTF-8"
+    )
+
+
 def test_an_empty_recipe_misses_what_it_needs(tmp_path: Path) -> None:
     assert error_of(written(tmp_path, "{}")).count("is missing") == 3
     path = written(tmp_path, "name: a\ncollection: {kind: beir, path: x}\nstages: {}\n")
-    assert "Dictionary should have at least 1 item" in error_of(path)
+    assert "allowed: 1 or more entries" in error_of(path)
 
 
 def extending(tmp_path: Path, text: str) -> Path:
@@ -183,6 +194,22 @@ def test_a_mistake_on_the_command_line_is_told_as_one(tmp_path: Path) -> None:
         assert f"where: --set, key {key}\n" in f"{error_of(path, setting)}\n"
     with pytest.raises(RecipeError, match="where: --seed, key seed\n"):
         load(path, seed=-1)
+
+
+def test_what_is_wrong_with_a_whole_stage_names_the_keys_that_were_set_over_it(tmp_path: Path) -> None:
+    path = extending(tmp_path, "budgets:\n  small:\n    stages.train.steps: 3\nset: {stages.train.objective: []}\n")
+    stage = f"where: {tmp_path}/recipe.yaml:{line_of('  train:')}, key stages.train"
+    assert f"{stage}; set over it: objective ({path}:5)\n" in error_of(path)
+    told = error_of(path, "budget=small", "stages.train.objective=[{kind: self_distillation}]")
+    assert f"{stage}; set over it: objective (--set), steps ({path}:4 (budget small))\n" in told
+
+
+def test_a_whole_stage_that_was_set_names_no_key_of_the_one_before(tmp_path: Path) -> None:
+    path = extending(tmp_path, "set:\n  stages.train.steps: 3\n")
+    told = error_of(
+        path, "stages.train={kind: train, candidates: select, student: {kind: dense, base: x}, objective: []}"
+    )
+    assert "where: --set, key stages.train\n" in told
 
 
 def test_what_another_kind_lacks_is_told_where_the_kind_is_set(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def test_layers_beyond_those_of_the_base(tmp_path: Path) -> None:
         f"      where: {path}:{line_of('student: {kind: dense, base')}, key stages.train.student.layers\n"
         "      seen: [0, 3]\n"
         "      allowed: rising indices from 0 to 2\n"
-        "      next step: `every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]"
+        "      next step: `every_second`, {first: n}, {every: n} with n from 2 on, or a list of indices such as [0, 2, 5], "
+        "which count from 0 and are never negative"
     )
     assert "seen: [0, 1, 2, 3]\n" in error_of(path, own, "stages.train.student.layers={first: 4}")
 

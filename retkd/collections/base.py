@@ -157,28 +157,29 @@ def require_splits(collection: Collection, named: Iterable[str], key: str) -> No
     """
     known = list(dict.fromkeys(["train", "dev", "test", *collection.splits]))
     for split in named:
-        _require_split(split, known, key)
+        require_split(split, known, f"key {key}")
 
 
-def _require_split(split: str, known: Sequence[str], key: str) -> None:
+def require_split(split: str, known: Sequence[str], where: str) -> None:
+    """Raise :class:`RecipeError` when what is written at ``where`` is none of the known splits."""
     if split not in known:
         raise RecipeError(
             f"the collection has no split {split!r}",
-            where=f"key {key}",
+            where=where,
             seen=split,
             allowed=", ".join(known),
             next_step=did_you_mean(split, known),
         )
 
 
-def chosen_splits(collection: Collection, splits: "str | list[str]") -> list[str]:
+def chosen_splits(collection: Collection, splits: "str | list[str]", where: str = "key splits") -> list[str]:
     """``all``: those of train, dev, test that exist; ``evaluation``: those of dev, test; a list: exactly these.
 
-    Raises :class:`RecipeError` where the collection does not have what a stage asks for so.
+    Raises :class:`RecipeError` where the collection does not have what a stage asks for so; ``where`` it is written.
     """
     if isinstance(splits, list):
         for split in splits:
-            _require_split(split, collection.splits, "splits")
+            require_split(split, collection.splits, where)
             collection.queries(split)
         return splits
     names = ("train", "dev", "test") if splits == "all" else ("dev", "test")
@@ -186,6 +187,7 @@ def chosen_splits(collection: Collection, splits: "str | list[str]") -> list[str
     if not found:
         raise RecipeError(
             f"the collection has none of the splits {', '.join(names)}",
+            where=where,
             seen=", ".join(collection.splits),
             allowed="at least one of them (for beir: qrels/dev.tsv or qrels/test.tsv)",
             next_step="rename the file of judgements, or name the splits in the stage, for example `splits: [validation]`",

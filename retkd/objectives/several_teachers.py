@@ -32,7 +32,7 @@ class TeachersObjective(Objective):
     @field_validator("teachers", mode="before")
     @classmethod
     def _alike(cls, teachers: Any) -> Any:
-        if not isinstance(teachers, list):
+        if not isinstance(teachers, list) or not all(isinstance(teacher, str) for teacher in teachers):
             return teachers
         twice = [teacher for teacher in teachers if teachers.count(teacher) > 1]
         if twice:

@@ -21,7 +21,10 @@ class Every(Part):
     every: PositiveInt = Field(ge=2)
 
 
-FORMS = "`every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]"
+FORMS = (
+    "`every_second`, {first: n}, {every: n} with n from 2 on, or a list of indices such as [0, 2, 5], "
+    "which count from 0 and are never negative"
+)
 
 
 def _told_once(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:

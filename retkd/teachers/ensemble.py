@@ -43,7 +43,8 @@ class Ensemble(Teacher):
     @field_validator("members", mode="before")
     @classmethod
     def _alike(cls, members: Any) -> Any:
-        return dict.fromkeys(members, 1.0) if isinstance(members, list) else members
+        names = isinstance(members, list) and all(isinstance(member, str) for member in members)
+        return dict.fromkeys(members, 1.0) if names else members
 
     @property
     def scales(self) -> tuple[Scale, ...]:

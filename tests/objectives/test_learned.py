@@ -109,14 +109,16 @@ def test_what_is_no_temperature(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("{learned_from: -1}", "Input should be greater than 0\n  where: {at}.learned_from\n  seen: -1"),
+        ("{learned_from: -1}", "{fit}\n  where: {at}.learned_from\n  seen: -1\n  allowed: a number, above 0"),
         ("{learnt_from: 0.1}", "the key 'learned_from' is missing\n  where: {at}.learned_from"),
-        ("-1", "Input should be greater than 0\n  where: {at}\n  seen: -1"),
-        ("warm", "Input should be a valid number, unable to parse string as a number\n  where: {at}\n  seen: 'warm'"),
+        ("-1", "{fit}\n  where: {at}\n  seen: -1\n  allowed: a number, above 0"),
+        ("warm", "{fit}\n  where: {at}\n  seen: 'warm'\n  allowed: a number"),
     ],
 )
 def test_the_error_names_the_key(tmp_path: Path, value: str, told: str) -> None:
     with pytest.raises(RecipeError) as error:
         load(written(tmp_path, **{"temperature: 0.02": f"temperature: {value}"}))
     at = f"{tmp_path}/recipe.yaml:{line_of('kind: infonce')}, key stages.train.objective.1.temperature"
-    assert str((error.value.problems or [error.value])[0]) == told.replace("{at}", at)
+    assert str((error.value.problems or [error.value])[0]) == told.replace("{at}", at).replace(
+        "{fit}", "this value does not fit"
+    )

@@ -42,7 +42,8 @@ def test_layers_that_cannot_be_kept(layers: Any, seen: str) -> None:
         "  where: student.layers of models/base\n"
         f"  seen: {seen}\n"
         "  allowed: rising indices from 0 to 5\n"
-        "  next step: `every_second`, {first: n}, {every: n} with n from 2 on, or a list such as [0, 2, 5]"
+        "  next step: `every_second`, {first: n}, {every: n} with n from 2 on, or a list of indices such as [0, 2, 5], "
+        "which count from 0 and are never negative"
     )
 
 
