@@ -579,7 +579,10 @@ def test_a_run_does_not_begin_without_a_model_that_a_late_stage_needs(
     assert (
         "key stages.train.student.base\n      seen: no-such-org/model\n      next step: fetch it first, or unset" in err
     )
-    assert "the package no_such that carries the model is not installed\n      where: --set, key stages.teach.base\n" in err
+    assert (
+        "the package no_such that carries the model is not installed\n      where: --set, key stages.teach.base\n"
+        in err
+    )
     assert list((tmp_path / "runs").glob("artifacts/*")) == []
     code, _, err = retkd("run", recipe, *changes, "--only", "mine", "--workspace", tmp_path / "runs")
     assert code == 0, err
