@@ -254,7 +254,7 @@ def test_a_recipe_names_the_partner_and_is_held_to_its_depth(tmp_path: Path) -> 
     fitting = [own, *co_trained(tmp_path / "big", "{kind: virt, layers: [[2, 6]], model: partner}")]
     published = "stages.partner={kind: partner, train: train, model: encoder}"
     for recipe in (load(path, fitting), load(path, [*fitting, published])):
-        assert models_of(recipe.stages, "train") == [str(tmp_path / "base"), str(tmp_path / "big")]
+        assert list(models_of(recipe.stages, "train").values()) == [str(tmp_path / "base"), str(tmp_path / "big")]
     with pytest.raises(RecipeError, match="there is no stage and no folder 'partner'"):
         load(path, [own, *co_trained(tmp_path / "big", "{kind: in_batch_kl, model: partner}")])
 
