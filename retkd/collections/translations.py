@@ -73,7 +73,9 @@ class Translations(CollectionConfig):
 
     kind: Literal["translations"] = "translations"
     languages: dict[str, Translation] = Field(
-        min_length=1, description="language -> {collection: ..., prefix: what its ids begin with}"
+        min_length=1,
+        description="language -> {collection: ..., prefix: what its ids begin with}; where query ids differ inside, "
+        "`query_id_pattern: (.+#)de(.+)`, whose groups, one after the other, are the shared id",
     )
     queries: list[str] = Field(min_length=1, description="languages that the queries are read in; one name will do")
     documents: list[str] = Field(min_length=1, description="languages that the documents are read in; one name will do")
