@@ -25,12 +25,13 @@ class Interruption:
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """The first SIGINT is noted, a second one stops at once. Of several processes each is stopped at once, as ever."""
-    told = Interruption()
-    if processes.count() > 1 or threading.current_thread() is not threading.main_thread():
+    """The first SIGINT is noted, a second one stops at once. Of several processes each is stopped at once, as ever; one that
+    was started to ignore it, as a shell starts what it puts into the background, goes on ignoring it."""
+    told, before = Interruption(), signal.getsignal(signal.SIGINT)
+    elsewhere = processes.count() > 1 or threading.current_thread() is not threading.main_thread()
+    if elsewhere or before == signal.SIG_IGN:
         yield told
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: FrameType | None) -> None:
         told.asked = True

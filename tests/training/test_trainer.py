@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,15 @@ def test_killed_and_resumed_it_is_as_if_nothing_had_happened(
     assert same(weights, undisturbed[1])
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """SIGINT as at a terminal, also where the tests were started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_an_interrupted_training_keeps_the_step_at_hand(
     encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any
 ) -> None:
@@ -150,6 +159,7 @@ def test_an_interrupted_training_keeps_the_step_at_hand(
     assert same(weights, undisturbed[1])
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_second_interrupt_stops_at_once(
     encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +177,18 @@ def test_a_second_interrupt_stops_at_once(
     with pytest.raises(KeyboardInterrupt):
         trained(encoder_folder, tmp_path, save_every=100)
     assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_where_interrupts_are_ignored_they_go_on_being_ignored(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any
+) -> None:
+    """As in what a shell starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stop_before(3, monkeypatch, how=lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert trained(encoder_folder, tmp_path, save_every=100)[0] == undisturbed[0]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_finished_training_that_was_not_published_is_not_trained_again(
