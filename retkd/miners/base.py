@@ -89,6 +89,11 @@ class Miner(Part):
         """
         raise NotImplementedError
 
+    def found(self, doc_ids: Sequence[str], scores: np.ndarray, rows: np.ndarray, kept: np.ndarray) -> Ranking:
+        """The ranking of a query's best ``rows``; ``kept``, true and then false, says how many of them were found."""
+        count = int(kept.sum())
+        return Ranking([doc_ids[row] for row in rows[:count].tolist()], scores[:count], [self.source] * count)
+
     def require_documents(self, collection: Collection) -> None:
         """Raise :class:`DataError` when ``doc_id_pattern`` and ``language`` leave no document of the collection."""
         if self.doc_id_pattern is None and self.language is None:

@@ -44,9 +44,7 @@ class LateInteractionMiner(Miner):
         texts = [query.text for query in queries]
         encoded, _ = encoder.encode_tokens(texts, "query", inputs.runtime.tokens_per_batch)
         memory_mib = inputs.runtime.memory_mib
-        found = maxsim_topk(encoded, corpus.vectors, corpus.starts, depth, memory_mib=memory_mib, device=where)
-        return [self._ranking(corpus.doc_ids, *each) for each in zip(*found, strict=True)]
-
-    def _ranking(self, doc_ids: Sequence[str], scores: np.ndarray, rows: np.ndarray) -> Ranking:
-        count = int(np.isfinite(scores).sum())
-        return Ranking([doc_ids[row] for row in rows[:count].tolist()], scores[:count], [self.source] * count)
+        best = maxsim_topk(encoded, corpus.vectors, corpus.starts, depth, memory_mib=memory_mib, device=where)
+        return [
+            self.found(corpus.doc_ids, scores, rows, np.isfinite(scores)) for scores, rows in zip(*best, strict=True)
+        ]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from retkd.collections.base import Query
@@ -44,8 +43,4 @@ class SparseMiner(Miner):
         encoded, _ = encoder.encode_sparse(texts, "query", inputs.runtime.tokens_per_batch)
         doc_ids = vectors.doc_ids
         scores, rows = sparse_topk(encoded, vectors.postings(), len(doc_ids), depth, inputs.runtime.memory_mib)
-        return [self._ranking(doc_ids, *found) for found in zip(scores, rows, strict=True)]
-
-    def _ranking(self, doc_ids: Sequence[str], scores: np.ndarray, rows: np.ndarray) -> Ranking:
-        count = int((scores > 0).sum())
-        return Ranking([doc_ids[row] for row in rows[:count].tolist()], scores[:count], [self.source] * count)
+        return [self.found(doc_ids, *best, best[0] > 0) for best in zip(scores, rows, strict=True)]

@@ -124,24 +124,24 @@ class UNIC(Objective):
         import torch
 
         documents = [torch.cat(blocks) for blocks in zip(*parts[1:], strict=True)]
-        return self._mean_of_sides(scored, term.trained, {"queries": parts[0], "documents": documents})
+        return self._mean_of_sides(scored, term.trained, {"queries": [parts[0]], "documents": [documents]})
 
     def _mean_of_sides(
         self,
         scored: "ScoredBatch",
         parts: "Mapping[str, nn.Module]",
-        blocks: "Mapping[str, Sequence[Tensor]] | None" = None,
+        blocks: "Mapping[str, list[list[Tensor]]] | None" = None,
     ) -> "Tensor":
+        """``blocks`` of a side: what a ladder reads beside the vectors, an argument of each projector."""
         import torch
 
-        sides = of_sides(self.sides)
-        told = [self._of_side(scored, side, parts, () if blocks is None else (blocks[side],)) for side in sides]
+        beside = blocks or {}
+        told = [self._of_side(scored, side, parts, beside.get(side, ())) for side in of_sides(self.sides)]
         return torch.stack(told).mean()
 
     def _of_side(
-        self, scored: "ScoredBatch", side: str, parts: "Mapping[str, nn.Module]", blocks: "tuple[Sequence[Tensor], ...]"
+        self, scored: "ScoredBatch", side: str, parts: "Mapping[str, nn.Module]", beside: "Sequence[list[Tensor]]"
     ) -> "Tensor":
-        """Of one side; ``blocks`` holds those of its texts, where the projectors read them."""
         import torch
 
         from retkd.losses.embedding import kept_teachers, mixed_distance
@@ -150,7 +150,7 @@ class UNIC(Objective):
         for place, model in enumerate(self.models):
             student, teacher = vectors(scored, side, model)
             target = parts[f"{side}_{place}"](teacher)
-            columns.append(mixed_distance(parts[f"projector_{place}"](student, *blocks), target))
+            columns.append(mixed_distance(parts[f"projector_{place}"](student, *beside), target))
         losses = torch.stack(columns, dim=1)
         with parts["lots"]():
             draws = torch.rand(losses.shape).to(losses.device)
