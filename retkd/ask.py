@@ -1,14 +1,13 @@
 """Answer a query with the student and the index of a run."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from retkd.errors import DataError, WorkspaceError, did_you_mean
 from retkd.models import resolve
-from retkd.workspace import Workspace, manifest
+from retkd.summary import tells
+from retkd.workspace import SERVED, Workspace, manifest
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ def ask(query: str, root: Path, recipe: str | None, k: int) -> list[Answer]:
         raise DataError("the query has no words", seen=repr(query), next_step='retkd search "what you look for"')
     space = Workspace(root)
     folder = _latest(space, recipe)
-    served = _served(folder)
+    served = space.served(folder.name)
+    assert served is not None
     artifacts = root / "artifacts"
     if manifest(artifacts / served["index"]) is None:
         raise WorkspaceError("the index of this run is gone", where=served["index"], next_step="retkd run RECIPE")
@@ -58,24 +58,17 @@ def whose(root: Path, recipe: str | None = None) -> str:
     """
     space = Workspace(root)
     folder = _latest(space, recipe)
-    ran = datetime.fromtimestamp((folder / "served.json").stat().st_mtime, UTC)
+    ran = datetime.fromtimestamp((folder / SERVED).stat().st_mtime, UTC)
     told = space.summary(folder.name)
-    ours = told is not None and _served(folder)["index"] in {
-        Path(of["artifact"]).name for of in told["stages"].values()
-    }
-    gap = told["gap"] if told is not None and ours else None
+    gap = told["gap"] if told is not None and tells(told, space.served(folder.name)) else None
     measured = (
         f", {gap['measure']} {gap['student']:.3f} on {gap['split']}" if gap and gap["student"] is not None else ""
     )
     return f"the student of {folder.name}{measured}; run of {ran:%Y-%m-%d %H:%M} UTC"
 
 
-def _served(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "served.json").read_text(encoding="utf-8")))
-
-
 def _latest(space: Workspace, recipe: str | None) -> Path:
-    ran = sorted(space.root.glob("*/served.json"), key=lambda path: path.stat().st_mtime)
+    ran = sorted(space.root.glob(f"*/{SERVED}"), key=lambda path: path.stat().st_mtime)
     names = [path.parent.name for path in ran]
     if recipe is not None and recipe not in names:
         raise WorkspaceError(

@@ -72,7 +72,7 @@ def run(
     with screen.interruptible():
         told = runner.run(loaded, space, names, on_step=screen.counted(names))
     processes.leave()
-    screen.result(told, space.recipe_folder(loaded.name), time.monotonic() - began)
+    screen.result(told, space, time.monotonic() - began)
     if any(line["outcome"] == "fail" for line in told["expected"]) and told["complete"]:
         raise typer.Exit(3)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from retkd.digests import digest_of
 from retkd.references import named_model
 from retkd.shards import atomic
+from retkd.workspace import SERVED
 
 if TYPE_CHECKING:
     from retkd.recipe import Recipe
@@ -31,7 +32,7 @@ def deliver(
             _export(artifacts[name], manifests[name]["digest"], card, folder / "exports" / name)
     served = _served(recipe, artifacts)
     if served is not None:
-        with atomic(folder / "served.json") as temporary:
+        with atomic(folder / SERVED) as temporary:
             temporary.write_text(json.dumps(served, indent=2) + "\n", encoding="utf-8")
 
 

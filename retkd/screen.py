@@ -66,7 +66,7 @@ def counted(names: Sequence[str]) -> Callable[["Step"], None]:
     return step
 
 
-def result(told: dict[str, Any], folder: Path, seconds: float) -> None:
+def result(told: dict[str, Any], space: "Workspace", seconds: float) -> None:
     """How long it took, the tables of the evaluation, the expectations, and where to go from here."""
     from retkd.progress import duration
 
@@ -88,26 +88,25 @@ def result(told: dict[str, Any], folder: Path, seconds: float) -> None:
             f"seen {seen}: {line['outcome']}"
         )
     out.print()
-    _places(told, folder, out)
+    _places(told, space, out)
 
 
-def _places(told: dict[str, Any], folder: Path, out: Console) -> None:
+def _places(told: dict[str, Any], space: "Workspace", out: Console) -> None:
     """Where the results of this run lie; what an earlier state of the recipe left there is not told."""
-    if _read(folder / "summary.json")["stages"] == told["stages"]:
+    from retkd.summary import tells
+
+    folder = space.recipe_folder(told["recipe"])
+    written, served = space.summary(folder.name), space.served(folder.name)
+    if written is not None and written["stages"] == told["stages"]:
         out.print(f"summary  {folder / 'summary.json'}")
     if told["report"]:
         out.print(f"report   {told['report']}")
     for exported in told["exports"].values():
         out.print(f"export   {exported}")
-    served = _read(folder / "served.json") if (folder / "served.json").exists() else None
-    if served and served["index"] in {Path(stage["artifact"]).name for stage in told["stages"].values()}:
+    if served is not None and tells(told, served):
         words = "read a file line by line" if served["collection"]["kind"] == "pycode" else "your words"
         elsewhere = "" if folder.parent == Path("runs") else f" --workspace {folder.parent}"
         out.print(f'ask it   retkd search "{words}" --recipe {folder.name}{elsewhere}', soft_wrap=True)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def answers(found: Sequence["Answer"], as_json: bool) -> None:

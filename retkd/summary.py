@@ -38,6 +38,12 @@ def summary(
     }
 
 
+def tells(told: Mapping[str, Any], served: Mapping[str, Any] | None) -> bool:
+    """Whether a summary is that of the student that ``served`` names: the index it is asked through is among its stages'."""
+    names = {Path(stage["artifact"]).name for stage in told["stages"].values()}
+    return served is not None and served["index"] in names
+
+
 def replaces(
     told: dict[str, Any], earlier: dict[str, Any] | None, stages: Mapping[str, Any], ran: Sequence[str]
 ) -> bool:

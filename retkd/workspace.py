@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 WORK = "work"
 COLLECTIONS = "collections.json"
 SUMMARY = "summary.json"
+SERVED = "served.json"
 
 
 class Workspace:
@@ -74,6 +75,11 @@ class Workspace:
     def summary(self, name: str) -> dict[str, Any] | None:
         """What summary.json tells of a recipe, or None when it never ran."""
         path = self.recipe_folder(name) / SUMMARY
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def served(self, name: str) -> dict[str, Any] | None:
+        """What ``retkd search`` asks of a recipe, as its runs left it; None where none came to an index."""
+        path = self.recipe_folder(name) / SERVED
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def collections(self, name: str) -> list[dict[str, Any]]:
